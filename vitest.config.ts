@@ -1,0 +1,45 @@
+import { defineConfig } from 'vitest/config'
+
+/**
+ * unit: beside the source. contract: one suite a port, run on every adapter. simulation: seeded, no real I/O.
+ * e2e: real processes, black-box over the wire.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: [
+            '{proto,platform,gateway,chat-service,storage-worker,loadtest,deploy}/**/*.test.ts',
+          ],
+          exclude: ['**/node_modules/**', 'platform/src/contract/**'],
+        },
+      },
+      {
+        test: {
+          name: 'contract',
+          include: ['platform/src/contract/**/*.test.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'simulation',
+          include: ['tests/simulation/**/*.test.ts'],
+          testTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['tests/e2e/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
