@@ -12,6 +12,7 @@ export default defineConfig({
           name: 'unit',
           include: [
             '{proto,platform,gateway,chat-service,storage-worker,loadtest,deploy}/**/*.test.ts',
+            'tests/import-rules/**/*.test.ts',
           ],
           exclude: ['**/node_modules/**', 'platform/src/contract/**'],
         },
