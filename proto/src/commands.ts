@@ -121,12 +121,17 @@ export function contentOf(command: Command): unknown[] {
   }
 }
 
-/** [R8] 16 bytes of SHA-256 over sender, type and content; equal only for the same request. */
-export function contentHash(command: Command): Buffer {
-  return createHash('sha256')
-    .update(pack([command.sender, codes[command.type], ...contentOf(command)]))
-    .digest()
-    .subarray(0, 16)
+export interface ContentDigest {
+  /** [R8] 16 bytes of SHA-256 over sender, type and content; equal only for the same request. */
+  hash: Buffer
+  /** The size of what was hashed: the content as MessagePack and a few bytes more. */
+  bytes: number
+}
+
+export function contentDigest(command: Command): ContentDigest {
+  const packed = pack([command.sender, codes[command.type], ...contentOf(command)])
+  const hash = createHash('sha256').update(packed).digest().subarray(0, 16)
+  return { hash, bytes: packed.length }
 }
 
 export interface CommandRecord {

@@ -43,25 +43,19 @@ let lastMs = 0
 let counter = 0
 
 /**
- * A new version 7 id; within one process ids made later sort later (RFC 9562 §6.2, method 1: a 12-bit counter,
- * seeded at random each millisecond and carried into the time when it is full).
+ * A new version 7 id of the given time; ids made one after another in the same millisecond sort in that order
+ * (RFC 9562 §6.2, method 1: a 12-bit counter, seeded at random below its half, carried into the time when full).
  */
 export function newId(nowMs: number = Date.now()): string {
   const b = randomFillSync(new Uint8Array(16))
-  if (nowMs > lastMs) {
-    lastMs = nowMs
-    counter = (((b[6] as number) << 8) | (b[7] as number)) & 0x7ff
-  } else {
-    counter += 1
-    if (counter > 0xfff) {
-      counter = 0
-      lastMs += 1
-    }
-  }
+  if (nowMs === lastMs) counter += 1
+  else counter = (((b[6] as number) << 8) | (b[7] as number)) & 0x7ff
+  lastMs = nowMs
+  const ms = nowMs + (counter >>> 12)
   const view = new DataView(b.buffer)
-  view.setUint32(0, Math.floor(lastMs / 0x10000))
-  view.setUint16(4, lastMs % 0x10000)
-  view.setUint16(6, 0x7000 | counter)
+  view.setUint32(0, Math.floor(ms / 0x10000))
+  view.setUint16(4, ms % 0x10000)
+  view.setUint16(6, 0x7000 | (counter & 0xfff))
   b[8] = ((b[8] as number) & 0x3f) | 0x80
   return formatId(b)
 }
