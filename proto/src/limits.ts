@@ -15,6 +15,10 @@ export const limits = {
   framesPerMessage: 64,
   /** Containers within containers; the frame itself is the first level. */
   nesting: 16,
+  /** Values that one client message may hold, containers and map keys included; what a decoder may build of 64 KiB. */
+  elements: 16_384,
+  /** The same for a message from the server, which may hold pages. */
+  serverElements: 262_144,
   /** Sends of one connection that await their ack. */
   inFlight: 32,
   refLength: 64,
@@ -27,6 +31,9 @@ export const limits = {
   mentions: 100,
   attachments: 10,
   emojiLength: 32,
+  errorMessageLength: 1_024,
+  /** Conversations in one `heads` frame. */
+  headsConversations: 1_000,
   /** Events of one resumed conversation that follow `welcome` before a `gap` does. */
   resumeEvents: 50,
   welcomeConversations: 1_000,
