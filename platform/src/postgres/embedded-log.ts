@@ -1,0 +1,40 @@
+import type { ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import type { Log } from '../process/logs.ts'
+
+export interface ServerLog {
+  /** The last line that said why the server can't go on. */
+  complaint(): string | undefined
+}
+
+const lineLength = 500
+/** Lines passed on in one window; the others are counted. */
+const windowLines = 100
+const windowMs = 10_000
+
+/** Passes the server's stderr to our log, bounded in length and rate. It must be read always, else the server stops. */
+export function readServerLog(child: ChildProcess, log: Log): ServerLog {
+  let last: string | undefined
+  let windowStart = 0
+  let lines = 0
+  child.once('error', (error) => {
+    last = error.message
+  })
+  if (child.stderr === null) return { complaint: () => last }
+  child.stderr.on('error', () => {})
+  createInterface({ input: child.stderr }).on('line', (raw) => {
+    const line = raw.slice(0, lineLength)
+    const [, level = 'LOG', text = line] = /^([A-Z]+):\s+(.*)$/.exec(line) ?? []
+    if (level === 'FATAL' || level === 'PANIC') last = text
+    const now = Date.now()
+    if (now - windowStart >= windowMs) {
+      if (lines > windowLines) log.warn({ lines: lines - windowLines }, 'PostgreSQL said more')
+      windowStart = now
+      lines = 0
+    }
+    if (++lines > windowLines) return
+    if (level === 'PANIC') log.error({ postgres: level }, text)
+    else log.debug({ postgres: level }, text)
+  })
+  return { complaint: () => last }
+}

@@ -1,0 +1,73 @@
+import { join } from 'node:path'
+import { lockFolder } from '../process/folder-lock.ts'
+import type { Log } from '../process/logs.ts'
+import { StartError } from '../process/start-error.ts'
+import { prepareBinaries } from './embedded-binaries.ts'
+import { ensureCluster, superuser } from './embedded-cluster.ts'
+import { stopLeftover } from './embedded-leftover.ts'
+import { choosePlace } from './embedded-place.ts'
+import { startServer } from './embedded-server.ts'
+import { type ChildUser, chooseUser } from './embedded-user.ts'
+
+export interface EmbeddedPostgresOptions {
+  /** A folder for this alone, made when it is not there. */
+  dataDir: string
+  log: Log
+  /** Told each time the server ended by itself; it is being started again on the same port. */
+  onCrash?: (reason: string) => void
+  /** As root: whom PostgreSQL runs as. Without it `nobody`, or the owner of the data that is there. */
+  runAs?: ChildUser
+  /** As root: where the database goes when that user can't reach `dataDir`. */
+  elsewhere?: string
+  startTimeoutMs?: number
+  /** How long each step of a stop may take: fast, immediate, kill. */
+  stopTimeoutMs?: number
+}
+
+export interface EmbeddedPostgres {
+  /** For `connectDatabase`; the same until `stop`, across restarts. Holds the password. */
+  readonly url: string
+  /** Of the postmaster; undefined while it is down. */
+  pid(): number | undefined
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a real PostgreSQL as a child process, from npm's binaries, on a free port of 127.0.0.1; resolves when it
+ * answers. Rejects with `StartError`, one sentence, when it can't; what lies in the data folder is then as it was.
+ */
+export async function startEmbeddedPostgres(
+  options: EmbeddedPostgresOptions,
+): Promise<EmbeddedPostgres> {
+  const { log, elsewhere = '/var/lib/parley' } = options
+  const user = await chooseUser(options.runAs)
+  const place = await choosePlace({ dataDir: options.dataDir, user, elsewhere, log })
+  const lock = await lockFolder(place.folder)
+  if (lock === null) {
+    throw new StartError(`another Parley uses the database in ${place.folder}`)
+  }
+  try {
+    const binaries = await prepareBinaries(place.folder, place.user, log)
+    await stopLeftover(join(place.folder, 'data'), log)
+    const password = await ensureCluster(place, binaries)
+    const server = await startServer({
+      place,
+      binaries,
+      log,
+      startTimeoutMs: options.startTimeoutMs ?? 60_000,
+      stopTimeoutMs: options.stopTimeoutMs ?? 10_000,
+      ...(options.onCrash === undefined ? {} : { onCrash: options.onCrash }),
+    })
+    return {
+      url: `postgresql://${superuser}:${password}@127.0.0.1:${server.port}/postgres`,
+      pid: () => server.pid(),
+      async stop() {
+        await server.stop()
+        await lock.release()
+      },
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
