@@ -95,3 +95,16 @@ export class OffsetOutOfRange extends Error {
     super(`${topic}/${partition}: offset ${offset} asked, the log holds ${earliest} up to ${next}`)
   }
 }
+
+/** A commit came from an assignment that has ended: the partition belongs to another member, or to none. */
+export class AssignmentLost extends Error {
+  override readonly name = 'AssignmentLost'
+  constructor(group: string, topic: string, partition: number) {
+    super(`${topic}/${partition}: group ${group} has taken this partition back`)
+  }
+}
+
+/** The log can't be opened as configured: one sentence that says why. Nothing of it was changed. */
+export class LogUnusable extends Error {
+  override readonly name = 'LogUnusable'
+}
