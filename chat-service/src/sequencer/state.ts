@@ -78,9 +78,13 @@ export function needsLookup(state: ConversationState, id: string): boolean {
  * [R8] Drops kept ids over the bound, oldest first, as far as the database surely has them: `stored` is a checkpoint's S
  * as last read. Only between batches, and only while nothing of the conversation waits.
  */
-export function trimKept(state: ConversationState, stored: Position): void {
+export function trimKept(
+  state: ConversationState,
+  stored: Position,
+  keep: number = limits.keptIds,
+): void {
   for (const [id, kept] of state.kept) {
-    if (state.kept.size <= limits.keptIds || !isBefore(kept.position, stored)) return
+    if (state.kept.size <= keep || !isBefore(kept.position, stored)) return
     state.kept.delete(id)
     state.floor = Math.max(state.floor, idTime(id))
   }
