@@ -1,0 +1,399 @@
+/**
+ * Which events each reader of a conversation gets. Pure: no clock, no I/O; what is to be done is told to a sink.
+ *
+ * A reader goes on at seq n only when its membership is proven as of n − 1: by a snapshot of the directory, or by one
+ * as of an earlier head together with an unbroken view of every event since, none of which removed its user ([G6]).
+ * Whatever does not follow is withheld until the directory has been asked anew, and then told by a gap ([G7]).
+ */
+
+/** Neighbouring events, one frame a seq from `first` on. */
+export interface Run {
+  readonly first: number
+  /** `event` frames as MessagePack. */
+  readonly frames: readonly Uint8Array[]
+  /** Users removed by the event with that seq. */
+  readonly removed: readonly { readonly seq: number; readonly user: string }[]
+}
+
+export interface Reader<C> {
+  readonly room: Room<C>
+  readonly connection: C
+  readonly user: string
+  /** The next seq this reader is due; its membership is proven as of the one before. */
+  next: number
+  /** The directory, or the notice that added it, proves its membership as of this seq. */
+  since: number
+  /** `held`: withheld until the directory answers. `resuming`: withheld until its page of missed events was sent. */
+  state: 'live' | 'held' | 'resuming' | 'gone'
+  /** Events were withheld; nothing follows before a gap has said so. */
+  owed: boolean
+  /** Removed by the event with this seq, of which a notice told before the event came. 0: none. */
+  until: number
+  /** Added again by the event with this seq, of which a notice told before its removal came. 0: none. */
+  readmitted: number
+  /** The last removal that a notice told of. 0: none. */
+  expelled: number
+  /** Ticks that `until` has waited for its event. */
+  waitedTicks: number
+}
+
+export interface RoomSink<C> {
+  /**
+   * Send the events `first` to `last` of a run. False when the link can't carry them now; then `drained` is to be
+   * called once it can.
+   */
+  deliver(reader: Reader<C>, run: Run, first: number, last: number): boolean
+  /** Tell that events up to `head` were withheld. False as in `deliver`. */
+  gap(reader: Reader<C>, head: number): boolean
+  /** The reader's user is outside now, and the reader gone from the room. */
+  removed(reader: Reader<C>): void
+  /** The reader has gone by its removal, but an event after that, `seq`, added its user again. */
+  readmitted(reader: Reader<C>, seq: number): void
+  /**
+   * Ask the directory whether the user is inside, in a snapshot no older than `knownHead`, then call `checked`.
+   * `again`: the last answer did not suffice.
+   */
+  recheck(reader: Reader<C>, knownHead: number, again: boolean): void
+}
+
+/** What the directory says: inside as of `head`, or outside in a snapshot no older than `asOf`. */
+export type MembershipAnswer =
+  | { inside: true; head: number }
+  | { inside: false; asOf: number }
+  | 'unavailable'
+
+/** Users whose removal is remembered; beyond, who joins from an older snapshot asks the directory anew. */
+const maxRemovals = 256
+/** Frames kept for readers that wait for their resume page. */
+const maxRecentFrames = 256
+const maxRecentBytes = 256 * 1024
+
+export class Room<C> {
+  readonly conversation: string
+  readonly readers = new Set<Reader<C>>()
+  /** The highest seq seen go by, or announced by the partition's owner. */
+  head: number
+  /** Set by each publish; whoever announces heads clears it. */
+  active = false
+  readonly #sink: RoomSink<C>
+  /** Every event from here up to `head` was seen go by. */
+  #observedFrom: number
+  /** The last removal seen of each user since `#observedFrom`. */
+  readonly #removals = new Map<string, number>()
+  #resuming = 0
+  #recent: { first: number; frames: Uint8Array[]; bytes: number } | null = null
+  /** A head that the directory told and no publish has shown yet. */
+  #rumouredHead = 0
+  #rumourTicks = 0
+  readonly #ending = new Set<Reader<C>>()
+
+  /** `head` is what the directory says as the room is made. */
+  constructor(conversation: string, head: number, sink: RoomSink<C>) {
+    this.conversation = conversation
+    this.head = head
+    this.#observedFrom = head + 1
+    this.#sink = sink
+  }
+
+  /**
+   * Binds a connection whose user was inside as of `head` in the directory. The client is told `next − 1` as its
+   * head in `welcome`, so nothing is owed unless the reader had to be held.
+   */
+  join(connection: C, user: string, head: number): Reader<C> {
+    const reader = this.#bind(connection, user, head)
+    if (head < this.head) {
+      if (this.#proven(user, head)) reader.next = this.head + 1
+      else this.#hold(reader)
+    }
+    this.rumour(head)
+    return reader
+  }
+
+  /**
+   * Binds a connection whose user was added by event `seq`, of which its `conversation` frame has just told. Null
+   * when the user is known to have been removed since.
+   */
+  admit(connection: C, user: string, seq: number): Reader<C> | null {
+    if ((this.#removals.get(user) ?? 0) > seq) return null
+    if (seq === this.head + 1) {
+      // The event itself is still to come by.
+      const waiting = this.#bind(connection, user, seq - 1)
+      waiting.since = seq
+      return waiting
+    }
+    const reader = this.#bind(connection, user, seq)
+    reader.owed = true
+    if (this.head > seq && !this.#proven(user, seq)) {
+      this.#hold(reader)
+      return reader
+    }
+    reader.next = Math.max(seq, this.head) + 1
+    this.#tell(reader)
+    return reader
+  }
+
+  /** A notice says that event `seq` added the user of a reader that is already bound. */
+  readmit(reader: Reader<C>, seq: number): void {
+    if (reader.state === 'gone' || seq <= reader.since || seq < reader.next) return
+    if (reader.state === 'held') {
+      reader.next = seq + 1
+      reader.since = seq
+    } else reader.readmitted = Math.max(reader.readmitted, seq)
+  }
+
+  /** A notice says that event `seq` removed the reader's user. It may be late, or come before the event. */
+  expel(reader: Reader<C>, seq: number): void {
+    if (reader.state === 'gone' || seq <= reader.since) return
+    reader.expelled = Math.max(reader.expelled, seq)
+    if (reader.state === 'live') {
+      if (seq < reader.next) {
+        this.#hold(reader)
+      } else {
+        reader.until = reader.until === 0 ? seq : Math.min(reader.until, seq)
+        this.#ending.add(reader)
+      }
+    } else if (seq >= reader.next) this.#end(reader, seq)
+  }
+
+  leave(reader: Reader<C>): void {
+    if (reader.state === 'resuming') this.#resumed()
+    reader.state = 'gone'
+    this.readers.delete(reader)
+    this.#ending.delete(reader)
+  }
+
+  /** Events as they were published, in any order, doubled or with holes. No frames: `first − 1` is the head. */
+  publish(run: Run): void {
+    if (run.frames.length === 0) {
+      this.announce(run.first - 1)
+      return
+    }
+    const before = this.head
+    const last = run.first + run.frames.length - 1
+    if (last <= before) return
+    this.active = true
+    if (run.first > before + 1) this.#forget(run.first)
+    this.head = last
+    this.#keepRecent(run, before)
+    const removals = this.#noteRemovals(run, before)
+    for (const reader of this.readers) {
+      const removal = removals?.get(reader.user)?.find((seq) => seq >= reader.next) ?? 0
+      if (reader.state === 'live') this.#advance(reader, run, removal)
+      else if (removal !== 0) this.#end(reader, removal)
+      else if (reader.state === 'resuming' && run.first > Math.max(reader.next, before + 1)) {
+        this.#hold(reader)
+      }
+    }
+  }
+
+  /** The head is at least this, whatever was seen: readers behind it missed something. */
+  announce(head: number): void {
+    if (head <= this.head) return
+    this.active = true
+    this.head = head
+    this.#forget(head + 1)
+    for (const reader of this.readers) {
+      if (reader.next > head || reader.state === 'held') continue
+      if (reader.until !== 0) this.#end(reader, reader.until)
+      else this.#hold(reader)
+    }
+  }
+
+  /** The directory knows this head. Its publish may be on its way; `tick` treats it as lost when it stays away. */
+  rumour(head: number): void {
+    if (head <= this.head || head <= this.#rumouredHead) return
+    this.#rumouredHead = head
+    this.#rumourTicks = 0
+  }
+
+  /** Called every few seconds: gives up waiting for what should have come by. */
+  tick(): void {
+    for (const reader of this.#ending) {
+      reader.waitedTicks += 1
+      if (reader.waitedTicks > 1) this.#end(reader, reader.until)
+    }
+    if (this.#rumouredHead <= this.head) return
+    this.#rumourTicks += 1
+    if (this.#rumourTicks > 1) this.announce(this.#rumouredHead)
+  }
+
+  /** The directory's answer for a held reader. */
+  checked(reader: Reader<C>, answer: MembershipAnswer): void {
+    if (reader.state !== 'held') return
+    if (answer === 'unavailable' || (!answer.inside && answer.asOf < reader.since)) {
+      this.#ask(reader, true)
+      return
+    }
+    if (!answer.inside) {
+      this.#end(reader, 0)
+      return
+    }
+    const provenHead = Math.max(answer.head, reader.next - 1)
+    reader.since = Math.max(reader.since, answer.head)
+    if (reader.until <= reader.since) this.#expect(reader)
+    reader.next = provenHead + 1
+    if (provenHead < this.head) {
+      if (!this.#proven(reader.user, provenHead)) {
+        this.#ask(reader, true)
+        return
+      }
+      reader.next = this.head + 1
+    }
+    reader.state = 'live'
+    this.#tell(reader)
+  }
+
+  /** Withholds a live reader's events until `resumed`. False when it is not in a state to resume. */
+  resume(reader: Reader<C>): boolean {
+    if (reader.state !== 'live' || reader.owed) return false
+    reader.state = 'resuming'
+    this.#resuming += 1
+    this.#recent ??= { first: this.head + 1, frames: [], bytes: 0 }
+    return true
+  }
+
+  /** Its page went out up to `last` (null: it could not be read): the reader goes on from there, or is told a gap. */
+  resumed(reader: Reader<C>, last: number | null): void {
+    if (reader.state !== 'resuming') return
+    const recent = this.#recent
+    reader.state = 'live'
+    if (
+      last !== null &&
+      last >= reader.next - 1 &&
+      (last >= this.head || covers(recent, last + 1))
+    ) {
+      reader.next = last + 1
+      if (recent !== null && last < this.head) {
+        const run = { first: recent.first, frames: recent.frames.slice(), removed: [] }
+        reader.next = this.head + 1
+        if (!this.#sink.deliver(reader, run, last + 1, this.head)) reader.owed = true
+      }
+    } else {
+      reader.next = Math.max(reader.next, this.head + 1)
+      this.#tell(reader)
+    }
+    this.#resumed()
+  }
+
+  /** The link can carry events again. True when nothing is owed any more. */
+  drained(reader: Reader<C>): boolean {
+    if (reader.owed && reader.state === 'live') this.#tell(reader)
+    return !reader.owed || reader.state !== 'live'
+  }
+
+  #bind(connection: C, user: string, head: number): Reader<C> {
+    const reader: Reader<C> = {
+      room: this,
+      connection,
+      user,
+      next: head + 1,
+      since: head,
+      state: 'live',
+      owed: false,
+      until: 0,
+      readmitted: 0,
+      expelled: 0,
+      waitedTicks: 0,
+    }
+    this.readers.add(reader)
+    return reader
+  }
+
+  /** `removal` is the first one of its user in this run that the reader has not passed; 0: none. */
+  #advance(reader: Reader<C>, run: Run, removal: number): void {
+    let end = run.first + run.frames.length - 1
+    if (end < reader.next) return
+    let stop = removal
+    if (reader.until !== 0 && (stop === 0 || reader.until < stop)) stop = reader.until
+    if (run.first > reader.next || (stop !== 0 && stop < reader.next)) {
+      if (stop !== 0) this.#end(reader, stop)
+      else this.#hold(reader)
+      return
+    }
+    if (stop !== 0) end = Math.min(end, stop)
+    const first = reader.next
+    reader.next = end + 1
+    if (reader.owed || !this.#sink.deliver(reader, run, first, end)) reader.owed = true
+    if (end === stop) this.#end(reader, stop)
+  }
+
+  /** Its removal of which a notice told turned out to be an older one. */
+  #expect(reader: Reader<C>): void {
+    reader.until = 0
+    reader.waitedTicks = 0
+    this.#ending.delete(reader)
+  }
+
+  #hold(reader: Reader<C>): void {
+    if (reader.state === 'resuming') this.#resumed()
+    reader.state = 'held'
+    reader.owed = true
+    this.#ask(reader, false)
+  }
+
+  #ask(reader: Reader<C>, again: boolean): void {
+    this.#sink.recheck(reader, Math.max(this.#observedFrom - 1, reader.since), again)
+  }
+
+  #end(reader: Reader<C>, removal: number): void {
+    const { readmitted } = reader
+    this.leave(reader)
+    this.#sink.removed(reader)
+    if (readmitted > Math.max(removal, reader.expelled)) this.#sink.readmitted(reader, readmitted)
+  }
+
+  #tell(reader: Reader<C>): void {
+    reader.owed = !this.#sink.gap(reader, reader.next - 1)
+  }
+
+  #resumed(): void {
+    this.#resuming -= 1
+    if (this.#resuming === 0) this.#recent = null
+  }
+
+  /** Whether who was inside as of `head` is known to be inside as of the room's head. */
+  #proven(user: string, head: number): boolean {
+    return this.#observedFrom <= head + 1 && (this.#removals.get(user) ?? 0) <= head
+  }
+
+  #forget(observedFrom: number): void {
+    this.#observedFrom = observedFrom
+    this.#removals.clear()
+    if (this.#recent !== null) this.#recent = { first: observedFrom, frames: [], bytes: 0 }
+  }
+
+  /** By user, the removals of this run, ascending. */
+  #noteRemovals(run: Run, before: number): Map<string, number[]> | undefined {
+    if (run.removed.length === 0) return undefined
+    const byUser = new Map<string, number[]>()
+    for (const { seq, user } of run.removed) {
+      if (seq <= before) continue
+      const seqs = byUser.get(user)
+      if (seqs === undefined) byUser.set(user, [seq])
+      else seqs.push(seq)
+      this.#removals.set(user, seq)
+    }
+    if (this.#removals.size > maxRemovals) {
+      this.#removals.clear()
+      this.#observedFrom = this.head + 1
+    }
+    return byUser
+  }
+
+  #keepRecent(run: Run, before: number): void {
+    const recent = this.#recent
+    if (recent === null) return
+    for (const frame of run.frames.slice(Math.max(0, before + 1 - run.first))) {
+      recent.frames.push(frame)
+      recent.bytes += frame.length
+    }
+    while (recent.frames.length > maxRecentFrames || recent.bytes > maxRecentBytes) {
+      recent.bytes -= recent.frames.shift()?.length ?? 0
+      recent.first += 1
+    }
+  }
+}
+
+function covers(recent: { first: number } | null, seq: number): boolean {
+  return recent !== null && recent.first <= seq
+}
