@@ -1,0 +1,134 @@
+import type {
+  Appended,
+  Assignment,
+  Log,
+  LogRecord,
+  NewRecord,
+  PartitionReader,
+} from '@parley/platform/ports/log'
+import type { Random } from './random.ts'
+
+/** What the next append does: nothing, then reject; all of it, then reject; or what it should. */
+export type AppendFault = 'lost' | 'doubtful' | undefined
+
+/**
+ * A log of one partition a topic, in memory, for simulations of what stands on a log. It keeps the port's promises
+ * and adds the faults that the port allows. Consumers are driven by the simulation, record by record.
+ */
+export class SimulatedLog implements Log {
+  readonly epoch: string
+  readonly records = new Map<string, LogRecord[]>()
+  appendFault: () => AppendFault = () => undefined
+  /** Appends wait here while it is set, so that a test decides when they settle. */
+  hold: Promise<void> | undefined
+  inFlight = 0
+  mostInFlight = 0
+  committed: number | null = null
+
+  constructor(epoch: string) {
+    this.epoch = epoch
+  }
+
+  of(topic: string): LogRecord[] {
+    const known = this.records.get(topic)
+    if (known !== undefined) return known
+    const made: LogRecord[] = []
+    this.records.set(topic, made)
+    return made
+  }
+
+  partitions(): number {
+    return 1
+  }
+
+  async append(topic: string, _partition: number, records: NewRecord[]): Promise<Appended> {
+    this.inFlight += 1
+    this.mostInFlight = Math.max(this.mostInFlight, this.inFlight)
+    try {
+      await this.hold
+      await Promise.resolve()
+      const fault = this.appendFault()
+      if (fault === 'lost') throw new Error('simulated: the append was lost')
+      const list = this.of(topic)
+      const offset = list.length
+      for (const { headers, value } of records) {
+        list.push({ offset: list.length, headers: { ...headers, epoch: this.epoch }, value })
+      }
+      if (fault === 'doubtful') throw new Error('simulated: appended, but nobody heard')
+      return { offset }
+    } finally {
+      this.inFlight -= 1
+    }
+  }
+
+  async range(topic: string): Promise<{ earliest: number; next: number }> {
+    return { earliest: 0, next: this.of(topic).length }
+  }
+
+  join(): never {
+    throw new Error('the simulation assigns by itself')
+  }
+
+  async trim(): Promise<void> {}
+  async close(): Promise<void> {}
+}
+
+/** One member's hold of the partition, from assignment to its end; a zombie's goes on after another has begun. */
+export class SimulatedAssignment implements Assignment {
+  readonly topic = 'parley.commands'
+  readonly partition = 0
+  readonly committed: number | null
+  readonly #ended = new AbortController()
+  readonly #log: SimulatedLog
+  /** Set when another member has it: commits reject from then on, as the group would have it. */
+  fenced = false
+
+  constructor(log: SimulatedLog, committed: number | null = log.committed) {
+    this.#log = log
+    this.committed = committed
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  async commit(next: number): Promise<void> {
+    if (this.fenced || this.signal.aborted) throw new Error('simulated: fenced')
+    if (next < (this.#log.committed ?? 0)) throw new RangeError('a commit backwards')
+    this.#log.committed = next
+  }
+
+  end(): void {
+    this.#ended.abort()
+  }
+}
+
+/** Feeds one reader from the log, a few records at a time, until the log's end as it is then. */
+export class Feed {
+  next: number
+  readonly #reader: PartitionReader
+  readonly #log: SimulatedLog
+
+  constructor(reader: PartitionReader, log: SimulatedLog) {
+    this.#reader = reader
+    this.#log = log
+    this.next = reader.start
+  }
+
+  async some(random: Random): Promise<void> {
+    const records = this.#log.of('parley.commands')
+    const until = Math.min(records.length, this.next + 1 + random.below(4))
+    const batch = records.slice(this.next, until)
+    this.next = until
+    if (batch.length > 0) await this.#reader.read(batch)
+  }
+
+  async all(): Promise<void> {
+    const records = this.#log.of('parley.commands')
+    while (this.next < records.length) {
+      const batch = records.slice(this.next, this.next + 50)
+      this.next += batch.length
+      await this.#reader.read(batch)
+    }
+  }
+}
