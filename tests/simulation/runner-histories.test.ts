@@ -17,12 +17,12 @@ import { type Owner, RunnerWorld, turn, until } from './simulated-runner.ts'
  */
 
 const start = 1_790_000_000_000
-const histories = Number(process.env['HISTORIES'] ?? 300)
-const firstSeed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const histories = Number(process.env.HISTORIES ?? 300)
+const firstSeed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 const pinned = [1, 2, 3]
 
 class History {
-  readonly world = new RunnerWorld({ maxWeight: 40 })
+  readonly world = new RunnerWorld({ maxWeight: 40, maxRecordBytes: 500 })
   readonly #random: Random
   readonly #users: string[]
   readonly #conversations: string[]

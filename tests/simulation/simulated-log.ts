@@ -108,6 +108,7 @@ export class Feed {
   next: number
   readonly #reader: PartitionReader
   readonly #log: SimulatedLog
+  #reading = false
 
   constructor(reader: PartitionReader, log: SimulatedLog) {
     this.#reader = reader
@@ -115,20 +116,27 @@ export class Feed {
     this.next = reader.start
   }
 
+  /** Nothing while the reader still has the batch before: that is how it pauses its partition. */
   async some(random: Random): Promise<void> {
     const records = this.#log.of('parley.commands')
+    if (this.#reading) return
     const until = Math.min(records.length, this.next + 1 + random.below(4))
-    const batch = records.slice(this.next, until)
-    this.next = until
-    if (batch.length > 0) await this.#reader.read(batch)
+    await this.#read(records.slice(this.next, until))
   }
 
   async all(): Promise<void> {
     const records = this.#log.of('parley.commands')
-    while (this.next < records.length) {
-      const batch = records.slice(this.next, this.next + 50)
-      this.next += batch.length
+    while (this.next < records.length) await this.#read(records.slice(this.next, this.next + 50))
+  }
+
+  async #read(batch: LogRecord[]): Promise<void> {
+    if (batch.length === 0) return
+    this.#reading = true
+    this.next += batch.length
+    try {
       await this.#reader.read(batch)
+    } finally {
+      this.#reading = false
     }
   }
 }

@@ -1,5 +1,4 @@
 import type { Command } from '@parley/proto/commands'
-import { limits } from '@parley/proto/limits'
 import { isBefore, type Position } from '@parley/proto/position'
 import { type ConversationState, isStored, trimKept } from '../sequencer/state.ts'
 
@@ -19,8 +18,6 @@ export interface Slot {
   queue: Item[]
 }
 
-const overfullBy = 128
-
 /**
  * The conversations a partition holds in memory, least recently used first. Weight counts what grows: kept ids and
  * members. What is not yet stored is never dropped ([R8], [R13]), so over the bound the partition waits instead.
@@ -32,9 +29,14 @@ export class ConversationSlots {
   #overfull = new Set<Slot>()
   #weight = 0
   readonly #maxWeight: number
+  readonly #keptIds: number
+  /** Ids are dropped some at a time, not one a message. */
+  readonly #overfullAt: number
 
-  constructor(maxWeight: number) {
-    this.#maxWeight = maxWeight
+  constructor(bounds: { maxWeight: number; keptIds: number }) {
+    this.#maxWeight = bounds.maxWeight
+    this.#keptIds = bounds.keptIds
+    this.#overfullAt = Math.ceil(bounds.keptIds * 1.125)
   }
 
   get size(): number {
@@ -90,7 +92,7 @@ export class ConversationSlots {
   grown(slot: Slot, before: number): void {
     if (slot.state === undefined) return
     this.#weight += stateWeight(slot.state) - before
-    if (slot.state.kept.size > limits.keptIds + overfullBy) this.#overfull.add(slot)
+    if (slot.state.kept.size > this.#overfullAt) this.#overfull.add(slot)
   }
 
   /** The lowest position that waits, if any: what `upTo` must not pass ([R2]). */
@@ -108,9 +110,9 @@ export class ConversationSlots {
     for (const slot of this.#overfull) {
       if (slot.state === undefined || slot.queue.length > 0) continue
       const before = stateWeight(slot.state)
-      trimKept(slot.state, stored)
+      trimKept(slot.state, stored, this.#keptIds)
       this.#weight += stateWeight(slot.state) - before
-      if (slot.state.kept.size <= limits.keptIds + overfullBy) this.#overfull.delete(slot)
+      if (slot.state.kept.size <= this.#overfullAt) this.#overfull.delete(slot)
     }
     if (this.#weight <= this.#maxWeight) return
     for (const [conversation, slot] of this.#slots) {

@@ -39,6 +39,8 @@ export interface RunnerBounds {
   maxWaitingItems: number
   /** Kept ids and members in memory, of one partition; at twice that the partition pauses. */
   maxWeight: number
+  /** [R8] Last accepted ids kept of a conversation. */
+  keptIds: number
   /** Bytes of events not yet appended; beyond, the partition pauses. */
   maxUnappendedBytes: number
   maxRecordBytes: number
@@ -128,7 +130,7 @@ class PartitionRunner implements PartitionReader {
     this.start = from.checkpoint.upTo.offset
     this.#skipBefore = from.checkpoint.upTo
     this.#received = from.checkpoint.upTo
-    this.#slots = new ConversationSlots(from.bounds.maxWeight)
+    this.#slots = new ConversationSlots(from.bounds)
     this.#ended = AbortSignal.any([assignment.signal, this.#broken.signal])
     const shared = {
       logger: parts.logger,
