@@ -37,65 +37,73 @@ export const schema001 = [
 
   /* The log's identities ([R15]): number rises, the last one is the present. */
   `create table log_epochs (
-     number int primary key,
+     number int primary key check (number > 0),
      id uuid not null unique,
      begun_at timestamptz not null default now()
    )`,
-  /* [R4] E = (epoch, next_event); S = (epoch, up_to_offset, up_to_index), the first position not covered. */
+  /*
+   * [R4] E = (epoch, next_event); S = (epoch, up_to_offset, up_to_index), the first position not covered. A row a
+   * partition, all of them from the first start on. Updated many times a second: room in the page keeps that in place.
+   */
   `create table partition_checkpoints (
      partition int primary key,
      epoch int not null references log_epochs,
      next_event bigint not null,
      up_to_offset bigint not null,
      up_to_index int not null
-   )`,
+   ) with (fillfactor = 10)`,
 
-  /* Conversations: written by storage-worker only. */
+  /*
+   * Conversations: written by storage-worker only. last_* is the position of the command of the event at head, last_at
+   * that event's time. Wide columns first leave no padding.
+   */
   `create table conversations (
-     id uuid primary key,
-     kind text not null,
-     title text,
-     history text not null,
-     partition int not null,
-     head bigint not null,
+     head bigint not null check (head > 0),
      last_at bigint not null,
-     last_epoch int not null,
      last_offset bigint not null,
-     last_index int not null,
      created_at bigint not null,
-     created_hash bytea not null,
-     member_count int not null
-   )`,
+     last_epoch int not null,
+     last_index int not null,
+     member_count int not null check (member_count >= 0),
+     id uuid primary key,
+     kind text not null check (kind in ('direct', 'group', 'channel')),
+     history text not null check (history in ('all', 'joined')),
+     title text,
+     created_hash bytea not null
+   ) with (fillfactor = 70)`,
+  /* from_seq: the first seq that the member may see; joined_seq: the event that made it one. */
   `create table members (
-     conversation_id uuid not null references conversations on delete cascade,
-     user_id uuid not null,
-     role text not null,
      from_seq bigint not null,
      joined_seq bigint not null,
      read_seq bigint not null default 0,
+     conversation_id uuid not null references conversations on delete cascade,
+     user_id uuid not null,
+     role text not null check (role in ('owner', 'admin', 'member')),
      primary key (conversation_id, user_id)
-   )`,
+   ) with (fillfactor = 80)`,
   `create index members_user on members (user_id)`,
   /*
-   * Every sequenced event is a row. body is the MessagePack of the event's body as readers get it, null once
-   * deleted; hash, offset and index are those of the command ([R7], [R8]).
+   * Every sequenced event is a row. kind is a number of eventKindCodes; body is the MessagePack of the event's body as
+   * readers get it, null where there is none or it was deleted; hash and the position are the command's ([R7], [R8]).
    */
   `create table messages (
-     conversation_id uuid not null,
      seq bigint not null,
-     id uuid not null,
-     kind smallint not null,
-     sender uuid not null,
      at bigint not null,
-     target uuid,
-     body bytea,
-     hash bytea not null,
-     epoch int not null,
      command_offset bigint not null,
      command_index int not null,
+     epoch int not null,
+     kind smallint not null,
+     conversation_id uuid not null,
+     id uuid not null,
+     sender uuid not null,
+     target uuid,
+     hash bytea not null,
+     body bytea,
      primary key (conversation_id, seq),
      unique (conversation_id, id)
    ) partition by hash (conversation_id)`,
+  /* What was said about a message: its edits, to erase with it. */
+  `create index messages_target on messages (conversation_id, target) where target is not null`,
   ...Array.from(
     { length: 16 },
     (_, n) =>
