@@ -1,6 +1,8 @@
+import { eventRow } from './frame-table.ts'
 import { type Event, type EventBody, type EventKind, eventKinds } from './frames.ts'
-import { formatId, parseId } from './ids.ts'
-import { pack, unpack } from './pack.ts'
+import { formatId } from './ids.ts'
+import { messagePackCodec } from './msgpack-codec.ts'
+import { pack, unpack, whole } from './pack.ts'
 
 /**
  * The `event` frame as MessagePack, `[67, conversation, seq, id, kind, sender, at, body?, target?]`: made once by the
@@ -8,8 +10,7 @@ import { pack, unpack } from './pack.ts'
  * it reads only what Parley wrote; frames from outside go through the codec.
  */
 
-/** Type code of `event` in `parley.v1.msgpack`. */
-const eventCode = 67
+const eventCode = eventRow.code
 
 /**
  * An event with its parts as bytes: how it is stored, and enough to make the very same frame again. `body` is
@@ -50,18 +51,8 @@ export function eventKindOf(code: number): EventKind {
   return kind
 }
 
-export function encodeEventFrame(event: Event): Buffer {
-  const fields = [
-    eventCode,
-    parseId(event.conversation),
-    event.seq,
-    parseId(event.id),
-    event.kind,
-    parseId(event.sender),
-    event.at,
-  ]
-  if (event.target !== undefined) return pack([...fields, event.body, parseId(event.target)])
-  return pack(event.body === undefined ? fields : [...fields, event.body])
+export function encodeEventFrame(event: Event): Uint8Array {
+  return messagePackCodec.encodeServerFrame(event)
 }
 
 /** Throws when the bytes are no event frame in the form that `encodeEventFrame` writes. */
@@ -94,7 +85,15 @@ const idBytes = 18
 
 /** The frame of a stored event, without decoding its body: byte for byte what `encodeEventFrame` made of it. */
 export function writeEventFrame(raw: RawEvent): Buffer {
-  const head = pack([eventCode, raw.conversation, raw.seq, raw.id, raw.kind, raw.sender, raw.at])
+  const head = pack([
+    eventCode,
+    raw.conversation,
+    whole(raw.seq),
+    raw.id,
+    raw.kind,
+    raw.sender,
+    whole(raw.at),
+  ])
   if (raw.target !== null) {
     head[0] = fixArray + 9
     return Buffer.concat([
@@ -197,6 +196,8 @@ class HeadReader {
         return view.getUint32(0)
       case 0xcf:
         return Number(view.getBigUint64(0))
+      case 0xd3:
+        return Number(view.getBigInt64(0))
       default:
         return view.getFloat64(0)
     }
@@ -211,11 +212,12 @@ class HeadReader {
   }
 }
 
-/** Bytes after the form's own: uint 8, 16, 32, 64 and float 64. */
+/** Bytes after the form's own: uint 8, 16, 32, 64, int 64 and float 64. */
 const numberSizes = new Map([
   [0xcc, 1],
   [0xcd, 2],
   [0xce, 4],
   [0xcf, 8],
+  [0xd3, 8],
   [0xcb, 8],
 ])

@@ -1,6 +1,7 @@
 import type { Form } from './field-readers.ts'
 import type { Field, FieldKind } from './field-types.ts'
 import { parseId } from './ids.ts'
+import { whole } from './pack.ts'
 
 /** From what programs see to what an encoder writes; the way back of `field-readers.ts`. The values are trusted. */
 
@@ -39,14 +40,6 @@ export function writerOf(type: FieldKind, form: Form, writeEvent: EventWriter): 
     case 'data':
       return asItIs
   }
-}
-
-/**
- * An integer in an integer's format: the encoder would write those above 32 bits as float64, which decoders of
- * typed languages refuse to put into an integer.
- */
-function whole(value: number): number | bigint {
-  return value > 0xffff_ffff ? BigInt(value) : value
 }
 
 function writeSeqPairs(value: unknown): unknown {

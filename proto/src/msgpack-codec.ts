@@ -63,9 +63,11 @@ function isFrame(array: readonly unknown[]): boolean {
   return Number.isSafeInteger(array[0])
 }
 
-/** The decoder is faster on a Buffer, and it keeps a property on the object it is given. */
+/** The decoder is faster on a Buffer. */
 function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function wrapFrames(parts: readonly Uint8Array[], count: number): Uint8Array {

@@ -18,3 +18,22 @@ export function pack(value: unknown): Buffer {
 export function unpack(bytes: Uint8Array): unknown {
   return packr.unpack(bytes)
 }
+
+/**
+ * An integer so that `pack` writes it in an integer's format: by itself it writes those above 32 bits as float64,
+ * which decoders of typed languages refuse to put into an integer.
+ */
+export function whole(value: number): number | bigint {
+  return value > 0xffff_ffff ? BigInt(value) : value
+}
+
+/*
+ * msgpackr 2.1.3 reads strings of more than 64 bytes with its native part; without that it loses a U+FEFF at their
+ * beginning, and what was stored would no longer be what was sent. Better not to start.
+ */
+const probe = `\ufeff${'-'.repeat(64)}`
+if (unpack(pack(probe)) !== probe) {
+  throw new Error(
+    'The native part of msgpackr is missing: install without --omit=optional and unset MSGPACKR_NATIVE_ACCELERATION_DISABLED.',
+  )
+}
