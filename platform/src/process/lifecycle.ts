@@ -9,6 +9,8 @@ export interface Lifecycle {
   add(name: string, stop: () => void | Promise<void>, timeoutMs: number): void
   /** Aborted when stopping begins, for starts that take long. */
   readonly stopping: AbortSignal
+  /** Aborts `stopping` and nothing else: for a start that is still under way. */
+  interrupt(): void
   /** Stops everything; false when a part failed or took too long. Later calls get the first one's answer. */
   stop(): Promise<boolean>
   /** Where stops and failures are written; before this, to stderr. */
@@ -64,6 +66,7 @@ export function createLifecycle(): Lifecycle {
       else parts.push(part)
     },
     stopping: abort.signal,
+    interrupt: () => abort.abort(),
     stop() {
       stopped ??= stopAll()
       return stopped

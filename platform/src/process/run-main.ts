@@ -41,6 +41,7 @@ export function runMain(name: string, start: (lifecycle: Lifecycle) => Promise<v
     if (ending) return
     ending = true
     lifecycle.log.info({ signal }, 'stopping')
+    lifecycle.interrupt()
     const settled = started.catch(() => {})
     await Promise.race([settled, sleep(startSettleMs, undefined, { ref: false })])
     const clean = await lifecycle.stop()
