@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 /**
  * unit: beside the source. contract: one suite a port, run on every adapter. simulation: seeded, no real I/O.
- * e2e: real processes, black-box over the wire.
+ * e2e: real processes, black-box over the wire. Groups run one after another, so that the timed ones have the machine.
  */
 export default defineConfig({
   test: {
@@ -10,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          sequence: { groupOrder: 0 },
           include: [
             '{proto,platform,gateway,chat-service,storage-worker,loadtest,deploy}/**/*.test.ts',
             'tests/import-rules/**/*.test.ts',
@@ -20,6 +21,7 @@ export default defineConfig({
       {
         test: {
           name: 'contract',
+          sequence: { groupOrder: 1 },
           include: ['platform/src/contract/**/*.test.ts'],
           testTimeout: 30_000,
           hookTimeout: 60_000,
@@ -28,6 +30,7 @@ export default defineConfig({
       {
         test: {
           name: 'simulation',
+          sequence: { groupOrder: 2 },
           include: ['tests/simulation/**/*.test.ts'],
           testTimeout: 120_000,
         },
@@ -35,6 +38,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          sequence: { groupOrder: 3 },
           include: ['tests/e2e/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
