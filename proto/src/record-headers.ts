@@ -20,7 +20,8 @@ export const topics = {
 } as const
 export type Topic = (typeof topics)[keyof typeof topics]
 
-const traceparentPattern = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+/** W3C Trace Context, version 00; ids of zeros alone are invalid there. */
+const traceparentPattern = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 
 export function isTraceparent(value: unknown): value is string {
   return typeof value === 'string' && traceparentPattern.test(value)
