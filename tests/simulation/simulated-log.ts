@@ -8,8 +8,8 @@ import type {
 } from '@parley/platform/ports/log'
 import type { Random } from './random.ts'
 
-/** What the next append does: nothing, then reject; all of it, then reject; or what it should. */
-export type AppendFault = 'lost' | 'doubtful' | undefined
+/** What the next append does: nothing, then reject; all of it, then reject; reject for ever; or what it should. */
+export type AppendFault = 'lost' | 'doubtful' | 'impossible' | undefined
 
 /**
  * A log of one partition a topic, in memory, for simulations of what stands on a log. It keeps the port's promises
@@ -24,6 +24,8 @@ export class SimulatedLog implements Log {
   inFlight = 0
   mostInFlight = 0
   committed: number | null = null
+  /** The first offset still held, where a test says that earlier ones were trimmed. */
+  earliest = 0
 
   constructor(epoch: string) {
     this.epoch = epoch
@@ -48,6 +50,7 @@ export class SimulatedLog implements Log {
       await this.hold
       await Promise.resolve()
       const fault = this.appendFault()
+      if (fault === 'impossible') throw new RangeError('simulated: a record too large')
       if (fault === 'lost') throw new Error('simulated: the append was lost')
       const list = this.of(topic)
       const offset = list.length
@@ -62,7 +65,7 @@ export class SimulatedLog implements Log {
   }
 
   async range(topic: string): Promise<{ earliest: number; next: number }> {
-    return { earliest: 0, next: this.of(topic).length }
+    return { earliest: this.earliest, next: this.of(topic).length }
   }
 
   join(): never {
