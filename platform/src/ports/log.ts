@@ -3,29 +3,45 @@ import type { RecordHeaders } from '@parley/proto/record-headers'
 /**
  * The log: topics of numbered partitions, each an ordered list of records that only grows at its end.
  *
- * Guarantees, the same for every adapter (contract suite: `contract/log.ts`):
- * - Durability: `append` resolves only when the records are safe from the crash of any process of ours and, on the
- *   embedded adapter, of the machine. When it rejects, the records are there or not: the caller doesn't know and may
- *   append again, so doubled records occur.
- * - Atomicity: the records of one `append` take neighbouring offsets, all of them or (after a crash) none.
- * - Order: offsets of a partition rise by exactly 1 and are never given twice; a later `append` of one caller, made
- *   after an earlier one resolved, has greater offsets. Appends in flight together have any order.
- * - Groups: within a group every partition has at most one assignment at a time as far as the log knows; a consumer
- *   that was cut off may go on for a while (a zombie), but its `commit` rejects.
- * - Redelivery: a new assignment starts where its `start` says, so whatever was not committed comes again.
- * - Trimming: records before `earliest` are gone. Reading there stops the partition with `OffsetOutOfRange`, and
- *   nothing is ever skipped in silence.
+ * Guarantees, the same for every adapter (contract suite: `contract/log.ts`, whose tests carry these ids):
+ * - [LOG1] Durability: `append` resolves only when the records are safe from the crash of any process of ours and, on
+ *   the embedded adapter, of the machine. When it rejects with anything but RangeError, the records are there or not:
+ *   the caller doesn't know and may append again, so doubled records occur.
+ * - [LOG2] Atomicity: the records of one `append` take neighbouring offsets, all of them or (after a crash) none.
+ * - [LOG3] Order: offsets of a partition rise by exactly 1 and are never given twice, whatever was trimmed or
+ *   restarted; a later `append` of one caller, made after an earlier one resolved, has greater offsets. Appends in
+ *   flight together have any order.
+ * - [LOG4] Refusals: an unknown topic or partition, an append of no records and a value above the adapter's
+ *   `maxRecordBytes` reject with RangeError, and nothing was written. What is too much at once rejects too.
+ * - [LOG5] Groups: within a group every partition has at most one assignment at a time as far as the log knows. In a
+ *   rebalance partitions are first taken back, then given anew. A consumer that does not let go in time is cut off;
+ *   it may go on for a while (a zombie), but its `commit` rejects with AssignmentLost.
+ * - [LOG6] Redelivery: a new assignment starts where its `start` says, so whatever was not committed comes again.
+ * - [LOG7] Commits are durable like appends, belong to their group alone, and never fall.
+ * - [LOG8] Pausing: a partition waits for its reader and no other partition waits with it. What is appended while a
+ *   reader waits for more reaches it at once, without polling.
+ * - [LOG9] Failing: what stops a partition stops no other and no other group, and is told once. What happens after
+ *   the assignment's signal was aborted is not told.
+ * - [LOG10] Trimming: records before `earliest` are gone. Reading there (or past `next`) stops the partition with
+ *   `OffsetOutOfRange`, and nothing is ever skipped in silence.
+ * - [LOG11] The epoch is made once and stands in every record's headers.
+ * - [LOG12] Leaving: a reader's `revoked` comes once, after its last `read` settled. `close` of the log makes every
+ *   member leave and waits for appends in flight; afterwards every call rejects.
  */
 export interface Log {
   /** [R15] The identity of this log, a UUID made once when it was created. */
   readonly epoch: string
+  /** Throws RangeError for an unknown topic. */
   partitions(topic: string): number
   append(topic: string, partition: number, records: NewRecord[]): Promise<Appended>
   /** The offsets a partition holds: from `earliest` up to but not including `next`. */
   range(topic: string, partition: number): Promise<{ earliest: number; next: number }>
   /** Joins a group; assignments follow through `consumer` until `close`. Resolves when the group knows the member. */
   join(group: string, topic: string, consumer: Consumer): Promise<Membership>
-  /** Lets go of records before `before`. Removing may lag; nothing at or after it is ever removed. */
+  /**
+   * Lets go of records before `before`, at most `next` (else OffsetOutOfRange). `earliest` has risen when it resolves,
+   * the removing itself may lag; nothing at or after `before` is ever removed.
+   */
   trim(topic: string, partition: number, before: number): Promise<void>
   close(): Promise<void>
 }
@@ -65,8 +81,9 @@ export interface Assignment {
   /** Aborted as soon as this member knows that it lost the partition. */
   readonly signal: AbortSignal
   /**
-   * Stores the group's next offset to read; resolves when stored. Rejects once the partition belongs to another
-   * member. An offset below the committed one is refused with RangeError.
+   * Stores the group's next offset to read; resolves when stored. Rejects with AssignmentLost once the partition was
+   * taken back; until `revoked` resolved it may still succeed. An offset below the committed one is refused with
+   * RangeError.
    */
   commit(next: number): Promise<void>
 }
@@ -84,7 +101,7 @@ export interface PartitionReader {
 }
 
 export interface Membership {
-  /** Leaves the group: its readers' `revoked` has resolved when this does. */
+  /** Leaves the group: its readers' `revoked` has resolved when this does. Rejects when one did not let go in time. */
   close(): Promise<void>
 }
 
