@@ -1,0 +1,335 @@
+import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
+import type { DecodedFrame, DecodedMessage } from '@parley/proto/codec'
+import {
+  type CloseReason,
+  type ErrorCode,
+  errors,
+  type Failure,
+  failure,
+} from '@parley/proto/errors'
+import type {
+  Ack,
+  Auth,
+  ClientFrame,
+  ErrorFrame,
+  Hello,
+  ServerFrame,
+  Sync,
+} from '@parley/proto/frames'
+import { limits } from '@parley/proto/limits'
+import { frameHandlers, type Handling } from './frame-handlers.ts'
+import { Refusals } from './refusals.ts'
+import type { SendLimiter } from './send-limiter.ts'
+import { fullBucket, type Rate, type TokenBucket, takeTokens } from './token-bucket.ts'
+
+/** What a session wants done; each call is carried out at once and in order. */
+export interface SessionPorts {
+  send(frame: ServerFrame): void
+  /** Nothing is sent after this; what was sent before still goes out. */
+  close(reason: CloseReason): void
+  /** To be answered by `ready` or `rejected`. */
+  authenticate(hello: Hello): void
+  /** To be answered by `renewed`. */
+  verify(token: string, ref: string | undefined): void
+  /** Once ok, to be answered by `replied`. */
+  submit(draft: CommandDraft): { ok: true } | Failure
+  /** To be answered by `synced`. */
+  sync(request: Sync): void
+}
+
+export interface SessionBounds {
+  helloMs: number
+  inFlight: number
+  syncsInFlight: number
+  /** What may wait while a hello is being looked into. */
+  queuedFrames: number
+  queuedBytes: number
+  /** Conversations held back at once ([G5]). */
+  refusals: number
+  /** All frames of the connection, whatever they are; beyond, it is closed. */
+  frames: Rate
+}
+
+export const defaultSessionBounds: Omit<SessionBounds, 'frames'> = {
+  helloMs: limits.helloMs,
+  inFlight: limits.inFlight,
+  syncsInFlight: 8,
+  queuedFrames: 64,
+  queuedBytes: 64 * 1024,
+  refusals: 1_024,
+}
+
+/** What a verified token says; times are milliseconds since 1970. */
+export interface Identity {
+  user: string
+  session: string
+  expiresAt: number
+}
+
+/** While a fresh token is being verified, an expired one lasts this much longer at most. */
+const renewalGraceMs = 3_000
+
+/**
+ * One connection's side of the protocol: frames in, what is to be done out. Pure: no clock, no I/O; every call carries
+ * the time in milliseconds since 1970.
+ */
+export class Session {
+  state: 'awaiting hello' | 'authenticating' | 'ready' | 'closed' = 'awaiting hello'
+  identity: Identity | null = null
+  readonly #ports: SessionPorts
+  readonly #bounds: SessionBounds
+  readonly #limiter: SendLimiter
+  readonly #refusals: Refusals
+  readonly #helloBy: number
+  readonly #frames: TokenBucket
+  #queued: DecodedFrame<ClientFrame>[] = []
+  #queuedBytes = 0
+  #inFlight = 0
+  #syncing = 0
+  #renewing = 0
+  #draining = false
+
+  constructor(ports: SessionPorts, bounds: SessionBounds, limiter: SendLimiter, now: number) {
+    this.#ports = ports
+    this.#bounds = bounds
+    this.#limiter = limiter
+    this.#refusals = new Refusals({ holdMs: limits.refusalMs, max: bounds.refusals })
+    this.#helloBy = now + bounds.helloMs
+    this.#frames = fullBucket(bounds.frames, now)
+  }
+
+  /** Sends whose answer is still to come. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** `bytes` is the size of the message. */
+  receive(message: DecodedMessage<ClientFrame>, bytes: number, now: number): void {
+    if (this.state === 'closed') return
+    if (!message.ok) {
+      this.#fail(message, 'badFrame')
+      return
+    }
+    const { frames } = message
+    if (takeTokens(this.#frames, this.#bounds.frames, now, frames.length) > 0) {
+      this.#fail(failure('rate_limited', 'too many frames', 1_000), 'tooMany')
+      return
+    }
+    const share = bytes / frames.length
+    for (const frame of frames) this.#take(frame, share, now)
+  }
+
+  /** A message that may not be read: of the wrong kind, or too large. */
+  refuseMessage(why: Failure, reason: CloseReason): void {
+    if (this.state !== 'closed') this.#fail(why, reason)
+  }
+
+  /** The hello was found good and `welcome` has been sent. */
+  ready(identity: Identity, now: number): void {
+    if (this.state !== 'authenticating') return
+    this.state = 'ready'
+    this.identity = identity
+    const queued = this.#queued
+    this.#queued = []
+    this.#queuedBytes = 0
+    for (const frame of queued) this.#take(frame, 0, now)
+  }
+
+  /** The hello was not good, or can't be looked into now. */
+  rejected(why: Failure, reason: CloseReason): void {
+    if (this.state === 'authenticating') this.#fail(why, reason)
+  }
+
+  /** A token of an `auth` was verified, or not. */
+  renewed(result: ({ ok: true } & Identity) | Failure, ref: string | undefined, now: number): void {
+    this.#renewing -= 1
+    if (this.state !== 'ready' || this.identity === null) return
+    if (!result.ok) {
+      if (result.code === 'unauthenticated') this.#fail(result, 'unauthenticated', { ref })
+      else this.#refuse(result, { ref })
+      return
+    }
+    if (result.user !== this.identity.user) {
+      const why = failure('unauthenticated', 'auth: the token is of another user')
+      this.#fail(why, 'unauthenticated', { ref })
+      return
+    }
+    const { user, session, expiresAt } = result
+    this.identity = { user, session, expiresAt: Math.max(expiresAt, this.identity.expiresAt) }
+    if (ref !== undefined && !this.#expire(now)) this.#ports.send({ type: 'ok', ref })
+  }
+
+  /** The answer to a submitted command; its frame is sent by whoever calls this. */
+  replied(conversation: string, frame: Ack | ErrorFrame, now: number): void {
+    this.#inFlight -= 1
+    if (frame.type === 'error' && frame.id !== undefined) {
+      this.#note(conversation, frame.id, frame, now)
+    }
+  }
+
+  synced(): void {
+    this.#syncing -= 1
+  }
+
+  /** The session was ended elsewhere ([G11]). */
+  revoked(): void {
+    if (this.state !== 'closed') {
+      this.#fail(failure('unauthenticated', 'the session has ended'), 'expired')
+    }
+  }
+
+  /** From now on sends are refused; what is in flight is still answered. */
+  drain(reconnectAfterMs: number): void {
+    this.#draining = true
+    if (this.state === 'ready') this.#ports.send({ type: 'drain', reconnectAfterMs })
+  }
+
+  /** To be called every second or so: deadlines of hello and token. */
+  tick(now: number): void {
+    if (this.state === 'awaiting hello' && now >= this.#helloBy) {
+      this.#fail(failure('unauthenticated', 'no hello came in time'), 'noHello')
+    } else if (this.state === 'ready') this.#expire(now - (this.#renewing > 0 ? renewalGraceMs : 0))
+  }
+
+  /** The connection is gone. */
+  closed(): void {
+    this.state = 'closed'
+    this.#queued = []
+  }
+
+  #take(decoded: DecodedFrame<ClientFrame>, bytes: number, now: number): void {
+    const type = decoded.ok ? decoded.frame.type : decoded.type
+    switch (this.state) {
+      case 'closed':
+        return
+      case 'awaiting hello':
+        this.#takeFirst(decoded, type)
+        return
+      case 'authenticating':
+        if (type === 'hello') this.#refuse(failure('invalid', 'hello: was already said'), {})
+        else this.#queue(decoded, bytes)
+        return
+      case 'ready':
+        if (type !== 'auth' && this.#expire(now)) return
+        if (decoded.ok) this.#handle(decoded.frame, now)
+        else this.#refuse(failure(decoded.code, decoded.message), decoded)
+    }
+  }
+
+  #takeFirst(decoded: DecodedFrame<ClientFrame>, type: string | undefined): void {
+    if (type !== 'hello') {
+      this.#fail(failure('unauthenticated', 'the first frame must be hello'), 'unauthenticated')
+    } else if (!decoded.ok) {
+      this.#refuse(failure(decoded.code, decoded.message), decoded)
+    } else {
+      this.state = 'authenticating'
+      this.#ports.authenticate(decoded.frame as Hello)
+    }
+  }
+
+  #queue(decoded: DecodedFrame<ClientFrame>, bytes: number): void {
+    this.#queuedBytes += bytes
+    if (
+      this.#queued.length >= this.#bounds.queuedFrames ||
+      this.#queuedBytes > this.#bounds.queuedBytes
+    ) {
+      this.#fail(failure('overloaded', 'too much was sent before welcome', 1_000), 'tooMany')
+    } else this.#queued.push(decoded)
+  }
+
+  #handle(frame: ClientFrame, now: number): void {
+    const { user } = this.identity as Identity
+    const handling: Handling = {
+      user,
+      now,
+      send: (answer) => this.#ports.send(answer),
+      refuse: (why, about) => this.#refuse(why, about),
+      submit: (draft) => this.#submit(draft, now),
+      sync: (request) => this.#sync(request),
+      renew: (request) => this.#renew(request),
+    }
+    const handler = frameHandlers[frame.type] as (h: Handling, f: ClientFrame) => void
+    handler(handling, frame)
+  }
+
+  #submit(draft: CommandDraft, now: number): void {
+    const { id, conversation } = draft
+    const refused = this.#admit(draft, now)
+    if (refused === null) this.#inFlight += 1
+    else {
+      this.#refuse(refused, { id })
+      this.#note(conversation, id, refused, now)
+    }
+  }
+
+  /** [G5] Whatever refuses a command here is noted, so that none after it overtakes. */
+  #admit(draft: CommandDraft, now: number): Failure | null {
+    if (this.#draining) return failure('unavailable', 'this gateway is going away')
+    const held = this.#refusals.check(draft.conversation, draft.id, now)
+    if (held !== null) return held
+    if (this.#inFlight >= this.#bounds.inFlight) {
+      const message = `at most ${this.#bounds.inFlight} commands may await their answer`
+      return failure('too_many_inflight', message)
+    }
+    const waitMs = this.#limiter.take(draft.sender, now)
+    if (waitMs > 0) return failure('rate_limited', 'this user sends too fast', waitMs)
+    const submitted = this.#ports.submit(draft)
+    return submitted.ok ? null : submitted
+  }
+
+  #note(conversation: string, id: string, refused: Omit<Failure, 'ok'>, now: number): void {
+    if (this.state !== 'closed' && !this.#refusals.note(conversation, id, refused, now)) {
+      this.#fail(failure('overloaded', 'too many conversations are held back', 1_000), 'tooMany')
+    }
+  }
+
+  #sync(request: Sync): void {
+    if (this.#syncing >= this.#bounds.syncsInFlight) {
+      const message = `at most ${this.#bounds.syncsInFlight} syncs may await their answer`
+      this.#refuse(failure('too_many_inflight', message), { ref: request.ref })
+      return
+    }
+    this.#syncing += 1
+    this.#ports.sync(request)
+  }
+
+  #renew({ token, ref }: Auth): void {
+    if (this.#renewing > 0) {
+      const why = failure('too_many_inflight', 'auth: another token is being verified')
+      this.#refuse(why, { ref })
+      return
+    }
+    this.#renewing += 1
+    this.#ports.verify(token, ref)
+  }
+
+  /** Closes when the token has expired at `now`. */
+  #expire(now: number): boolean {
+    if (this.identity === null || now < this.identity.expiresAt) return false
+    this.#fail(failure('token_expired', 'the access token has expired'), 'expired')
+    return true
+  }
+
+  #refuse(why: Failure, about: { id?: string | undefined; ref?: string | undefined }): void {
+    this.#ports.send(errorFrame(why, about))
+  }
+
+  #fail(why: Failure, reason: CloseReason, about: { ref?: string | undefined } = {}): void {
+    this.#refuse(why, about)
+    this.closed()
+    this.#ports.close(reason)
+  }
+}
+
+export function errorFrame(
+  why: { code: ErrorCode; message: string; retryAfterMs?: number },
+  about: { id?: string | undefined; ref?: string | undefined } = {},
+): ErrorFrame {
+  const { code, retryAfterMs } = why
+  const message = why.message.slice(0, limits.errorMessageLength)
+  const frame: ErrorFrame = { type: 'error', code, message, retryable: errors[code].retryable }
+  if (about.id !== undefined) frame.id = about.id
+  if (about.ref !== undefined) frame.ref = about.ref
+  if (retryAfterMs !== undefined) frame.retryAfterMs = retryAfterMs
+  return frame
+}
