@@ -1,10 +1,12 @@
 import type { CommandConsumerParts } from '@parley/chat-service/runner/command-consumer'
 import { FanOut } from '@parley/chat-service/runner/fan-out'
-import { type RunnerBounds, startPartition } from '@parley/chat-service/runner/partition-runner'
 import { ReplySender } from '@parley/chat-service/runner/reply-sender'
 import { createRunnerMetrics } from '@parley/chat-service/runner/runner-metrics'
+import type { RunnerBounds } from '@parley/chat-service/runner/runner-parts'
+import { startPartition } from '@parley/chat-service/runner/start-partition'
 import type { Bus } from '@parley/platform/ports/bus'
 import type { PartitionReader } from '@parley/platform/ports/log'
+import { createMetrics } from '@parley/platform/process/metrics'
 import { createInProcessRpc } from '@parley/platform/rpc/in-process'
 import { readTrustedFrame } from '@parley/proto/codec'
 import { type Command, encodeCommandRecord } from '@parley/proto/commands'
@@ -15,11 +17,11 @@ import { newId } from '@parley/proto/ids'
 import { recordSchema } from '@parley/proto/record-headers'
 import { ReplyService } from '@parley/proto/rpc/replies_pb'
 import { pino } from 'pino'
-import { Registry } from 'prom-client'
 import { SimulatedDatabase } from './simulated-database.ts'
 import { Feed, SimulatedAssignment, SimulatedLog } from './simulated-log.ts'
 
 const writer = 'gateway'
+const metrics = createRunnerMetrics(createMetrics())
 
 /** One owner of the partition: the real runner, with its assignment and what feeds it. */
 export interface Owner {
@@ -102,7 +104,7 @@ export class RunnerWorld {
       assignment,
       {
         ...this.#parts,
-        metrics: createRunnerMetrics(new Registry()),
+        metrics,
         failed: (error) => failures.push(error),
       },
       this.bounds,

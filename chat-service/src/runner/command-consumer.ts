@@ -1,7 +1,8 @@
 import type { Assignment, Consumer, Log, Membership } from '@parley/platform/ports/log'
+import type { Logger } from '@parley/platform/process/logs'
 import { topics } from '@parley/proto/record-headers'
-import type { Logger } from 'pino'
-import { type RunnerBounds, type RunnerParts, startPartition } from './partition-runner.ts'
+import type { RunnerBounds, RunnerParts } from './runner-parts.ts'
+import { startPartition } from './start-partition.ts'
 
 export const sequencerGroup = 'chat-service'
 

@@ -1,8 +1,8 @@
 import type { Log } from '@parley/platform/ports/log'
+import type { Logger } from '@parley/platform/process/logs'
 import { type EventEntry, encodeEventRecord } from '@parley/proto/event-records'
 import { comparePositions, isBefore, type Position } from '@parley/proto/position'
 import { recordSchema, topics } from '@parley/proto/record-headers'
-import type { Logger } from 'pino'
 import { type Backoff, pause } from './backoff.ts'
 
 export interface EventAppenderParts {

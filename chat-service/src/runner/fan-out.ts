@@ -1,4 +1,5 @@
 import type { Bus } from '@parley/platform/ports/bus'
+import type { Logger } from '@parley/platform/process/logs'
 import {
   type ConversationPublish,
   channels,
@@ -7,7 +8,6 @@ import {
   type UserNotice,
 } from '@parley/proto/fan-out'
 import type { CreatedBody, Event, RoleBody, UsersBody } from '@parley/proto/frames'
-import type { Logger } from 'pino'
 
 /** How long after its last event a conversation's head is still announced. */
 const announcedForMs = 10_000

@@ -1,108 +1,24 @@
-import type { Assignment, Log, LogRecord, PartitionReader } from '@parley/platform/ports/log'
+import type { Assignment, LogRecord, PartitionReader } from '@parley/platform/ports/log'
 import { codecFor } from '@parley/proto/codec'
 import { decodeCommandRecord } from '@parley/proto/commands'
-import { errors } from '@parley/proto/errors'
 import { encodeEventFrame } from '@parley/proto/event-frame'
-import type { Ack, ErrorFrame } from '@parley/proto/frames'
 import { isBefore, type Position } from '@parley/proto/position'
 import { recordSchema } from '@parley/proto/record-headers'
-import type { Logger } from 'pino'
 import { apply } from '../sequencer/apply.ts'
 import { decide } from '../sequencer/decide.ts'
 import type { Accepted, Lookup, Outcome } from '../sequencer/outcome.ts'
 import { type ConversationState, needsLookup } from '../sequencer/state.ts'
-import { type Backoff, pause } from './backoff.ts'
+import { answerTo } from './answer.ts'
 import { ConversationSlots, type Item, type Slot, stateWeight } from './conversation-slots.ts'
 import { EventAppender } from './event-appender.ts'
-import type { FanOut } from './fan-out.ts'
-import type { ReplySender } from './reply-sender.ts'
-import type { RunnerMetrics } from './runner-metrics.ts'
+import type { RunnerBounds, RunnerParts } from './runner-parts.ts'
 import { StateLoader } from './state-loader.ts'
-import type { Checkpoint, StateSource } from './state-source.ts'
-
-export interface RunnerParts {
-  log: Log
-  source: StateSource
-  replies: ReplySender
-  fanOut: FanOut
-  logger: Logger
-  metrics: RunnerMetrics
-  /** [R15] The number of the log's present identity. */
-  epoch: number
-  now(): number
-  /** Tells that the partition cannot go on; it must not be read any more. */
-  failed(error: Error): void
-}
-
-export interface RunnerBounds {
-  /** [R10] Commands that wait for the database; beyond, the partition pauses. */
-  maxWaitingItems: number
-  /** Kept ids and members in memory, of one partition; at twice that the partition pauses. */
-  maxWeight: number
-  /** [R8] Last accepted ids kept of a conversation. */
-  keptIds: number
-  /** Bytes of events not yet appended; beyond, the partition pauses. */
-  maxUnappendedBytes: number
-  maxRecordBytes: number
-  /** How often S is read again while something waits for it. */
-  checkpointEveryMs: number
-  backoff: Backoff
-}
+import type { Checkpoint } from './state-source.ts'
 
 const frames = codecFor('parley.v1.msgpack')
 
-/**
- * [R5] Takes over a partition: C as the group has it, then S as the database has it; nothing else survives from whoever
- * had it before. Rejects when the database can't be asked before the assignment ends, or when log and checkpoint
- * contradict each other.
- */
-export async function startPartition(
-  assignment: Assignment,
-  parts: RunnerParts,
-  bounds: RunnerBounds,
-): Promise<PartitionReader> {
-  const { partition, topic, signal } = assignment
-  const committed = assignment.committed ?? 0
-  const checkpoint = await readCheckpoint(partition, parts, { bounds, signal })
-  const { earliest, next } = await parts.log.range(topic, partition)
-  const start = checkpoint.upTo.offset
-  for (const [name, offset] of [
-    ['the checkpoint', start],
-    ['the committed offset', committed],
-  ] as const) {
-    if (offset > next) {
-      throw new Error(
-        `${topic}/${partition} ends at ${next} but ${name} is at ${offset}: records are missing`,
-      )
-    }
-  }
-  if (start < earliest || (assignment.committed !== null && committed < earliest)) {
-    throw new Error(
-      `${topic}/${partition} begins at ${earliest}, past what is still needed (checkpoint ${start}, committed ${committed})`,
-    )
-  }
-  return new PartitionRunner(assignment, parts, { bounds, committed, checkpoint })
-}
-
-async function readCheckpoint(
-  partition: number,
-  parts: RunnerParts,
-  { bounds, signal }: { bounds: RunnerBounds; signal: AbortSignal },
-): Promise<Checkpoint> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await parts.source.checkpoint(partition)
-    } catch (error) {
-      if (signal.aborted) throw error
-      parts.logger.warn({ err: error, partition, attempt }, 'waiting for the checkpoint')
-      await pause(bounds.backoff, attempt, signal)
-      if (signal.aborted) throw error
-    }
-  }
-}
-
 /** One partition's shell around the pure sequencer: commands in; replies, fan-out and events out. */
-class PartitionRunner implements PartitionReader {
+export class PartitionRunner implements PartitionReader {
   readonly start: number
   readonly #parts: RunnerParts
   readonly #bounds: RunnerBounds
@@ -293,27 +209,5 @@ class PartitionRunner implements PartitionReader {
     this.#failure = error
     this.#broken.abort()
     this.#parts.failed(error)
-  }
-}
-
-/** The frame that answers a command. `passed` is unknown to us and retryable to its client ([R7]). */
-function answerTo(
-  command: { id: string; conversation: string },
-  outcome: Outcome,
-): Ack | ErrorFrame {
-  const { id, conversation } = command
-  switch (outcome.type) {
-    case 'accepted':
-      return { type: 'ack', id, conversation, seq: outcome.event.seq, at: outcome.event.at }
-    case 'duplicate': {
-      const ack: Ack = { type: 'ack', id, conversation, seq: outcome.seq, at: outcome.at }
-      return outcome.again ? ack : { ...ack, duplicate: true }
-    }
-    case 'refused': {
-      const { code, message } = outcome
-      return { type: 'error', code, message, retryable: errors[code].retryable, id }
-    }
-    case 'passed':
-      return { type: 'error', code: 'unavailable', message: 'ask again', retryable: true, id }
   }
 }

@@ -6,6 +6,7 @@ import type { Lookup } from '../sequencer/outcome.ts'
 import { type ConversationState, emptyConversation, loadedFloor } from '../sequencer/state.ts'
 import {
   type Checkpoint,
+  EpochChanged,
   type Loaded,
   type LoadRequest,
   lookupKey,
@@ -65,8 +66,8 @@ async function readCheckpoint(sql: Sql, partition: number, epoch: number): Promi
   const row = rows[0]
   if (row === undefined) return { nextEvent: 0, upTo: startOf(epoch) }
   if (row.epoch !== epoch) {
-    throw new Error(
-      `partition ${partition} is checkpointed in epoch ${row.epoch}, this is ${epoch}`,
+    throw new EpochChanged(
+      `partition ${partition} is checkpointed in epoch ${row.epoch} of the log, this is ${epoch}`,
     )
   }
   const upTo = { epoch: row.epoch, offset: row.up_to_offset, index: row.up_to_index }

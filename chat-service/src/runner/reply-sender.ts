@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
+import type { Logger } from '@parley/platform/process/logs'
 import type { RpcConnector } from '@parley/platform/rpc/connector'
 import { type Reply, ReplySchema, ReplyService } from '@parley/proto/rpc/replies_pb'
-import type { Logger } from 'pino'
 
 export interface ReplySenderBounds {
   /** Replies that wait for one process; beyond, the oldest are given up and their clients ask again. */

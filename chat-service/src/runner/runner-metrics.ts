@@ -1,4 +1,5 @@
-import { Counter, type Registry } from 'prom-client'
+import type { Metrics } from '@parley/platform/process/metrics'
+import type { Counter } from 'prom-client'
 
 export interface RunnerMetrics {
   commands: Counter
@@ -7,29 +8,22 @@ export interface RunnerMetrics {
   stopped: Counter
 }
 
-export function createRunnerMetrics(registry: Registry): RunnerMetrics {
-  const registers = [registry]
+export function createRunnerMetrics(metrics: Metrics): RunnerMetrics {
   return {
-    commands: new Counter({
-      name: 'parley_sequencer_commands_total',
-      help: 'Commands read from the log, replays included.',
-      registers,
-    }),
-    outcomes: new Counter({
-      name: 'parley_sequencer_outcomes_total',
-      help: 'Outcomes told, by kind.',
-      labelNames: ['outcome'],
-      registers,
-    }),
-    pauses: new Counter({
-      name: 'parley_sequencer_pauses_total',
-      help: 'Times a partition stopped reading because one of its bounds was reached.',
-      registers,
-    }),
-    stopped: new Counter({
-      name: 'parley_sequencer_stopped_total',
-      help: 'Partitions that stopped because going on would have broken a guarantee.',
-      registers,
-    }),
+    commands: metrics.counter(
+      'parley_sequencer_commands_total',
+      'Commands read from the log, replays included.',
+    ),
+    outcomes: metrics.counter('parley_sequencer_outcomes_total', 'Outcomes told, by kind.', [
+      'outcome',
+    ]),
+    pauses: metrics.counter(
+      'parley_sequencer_pauses_total',
+      'Times a partition stopped reading because one of its bounds was reached.',
+    ),
+    stopped: metrics.counter(
+      'parley_sequencer_stopped_total',
+      'Partitions that stopped because going on would have broken a guarantee.',
+    ),
   }
 }

@@ -1,10 +1,16 @@
+import type { Logger } from '@parley/platform/process/logs'
 import { isBefore } from '@parley/proto/position'
-import type { Logger } from 'pino'
 import type { Lookup } from '../sequencer/outcome.ts'
 import { emptyConversation } from '../sequencer/state.ts'
 import { type Backoff, pause } from './backoff.ts'
 import type { ConversationSlots, Item, Slot } from './conversation-slots.ts'
-import { type Checkpoint, type LoadRequest, lookupKey, type StateSource } from './state-source.ts'
+import {
+  type Checkpoint,
+  EpochChanged,
+  type LoadRequest,
+  lookupKey,
+  type StateSource,
+} from './state-source.ts'
 
 export interface StateLoaderParts {
   source: StateSource
@@ -108,6 +114,7 @@ export class StateLoader {
         this.#parts.loaded(round, loaded.lookups)
       } catch (error) {
         if (signal.aborted) break
+        if (error instanceof EpochChanged) throw error
         logger.warn(
           { err: error, partition, attempt, waiting: slots.waitingItems },
           'loading failed',

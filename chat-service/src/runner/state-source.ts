@@ -26,7 +26,7 @@ export interface Loaded {
 
 /**
  * Where states come from. Everything one `load` answers is of one database snapshot ([R6]). Both calls reject when the
- * database is away.
+ * database is away, and with `EpochChanged`.
  */
 export interface StateSource {
   load(partition: number, requests: LoadRequest[]): Promise<Loaded>
@@ -35,4 +35,9 @@ export interface StateSource {
 
 export function lookupKey(conversation: string, id: string): string {
   return conversation + id
+}
+
+/** [R15] The database has gone on to another log: no state of it can be trusted here any more. */
+export class EpochChanged extends Error {
+  override readonly name = 'EpochChanged'
 }
