@@ -16,12 +16,8 @@ import { ReplyService } from '@parley/proto/rpc/replies_pb'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { CommandBatches, type Pending } from './command-batches.ts'
-import {
-  type CommandDraft,
-  type CommandWriter,
-  type CommandWriterOptions,
-  createCommandWriter,
-} from './command-writer.ts'
+import type { CommandDraft, CommandWriter } from './command-writer.ts'
+import { type CommandWriterOptions, createCommandWriter } from './create.ts'
 
 const sender = newId()
 const conversation = newId()
