@@ -2,7 +2,7 @@ import type { Bus } from '@parley/platform/ports/bus'
 import type { Database } from '@parley/platform/ports/database'
 import type { Log } from '@parley/platform/ports/log'
 import type { Logger } from '@parley/platform/process/logs'
-import type { Registry } from 'prom-client'
+import type { Metrics } from '@parley/platform/process/metrics'
 import { createAnnouncer } from './announcer.ts'
 import { consumeEvents, type EventConsumer } from './consumer.ts'
 import { defaultSettings, type StorageWorkerSettings } from './settings.ts'
@@ -16,8 +16,8 @@ export interface StorageWorkerParts {
   /** The number of the log's epoch, as `claimEpoch` gave it. */
   epoch: number
   logger: Logger
-  /** Where its metrics are registered, once a registry. */
-  metrics: Registry
+
+  metrics: Metrics
 }
 
 export interface StorageWorker {

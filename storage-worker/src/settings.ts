@@ -1,23 +1,37 @@
-/** What an operator may set; `create.ts` takes them, `process.env` is read by whoever runs the process. */
-export interface StorageWorkerSettings {
+import { duration, integer } from '@parley/platform/process/setting-fields'
+import { readSettings, type Settings } from '@parley/platform/process/settings'
+
+/** What an operator may set. */
+export const storageSettings = {
   /** A transaction takes whole records until it holds this many events. */
-  transactionEvents: number
+  transactionEvents: integer('PARLEY_STORAGE_TRANSACTION_EVENTS', {
+    min: 1,
+    max: 20_000,
+    default: 2_000,
+  }),
   /** Records of both logs that are kept behind the checkpoint, for late readers and for looking. */
-  retainRecords: number
-  /** How often the logs are trimmed behind the checkpoint; 0 when retention is the log's own business (Kafka). */
-  trimIntervalMs: number
+  retainRecords: integer('PARLEY_STORAGE_RETAIN_RECORDS', {
+    min: 0,
+    max: 1_000_000_000,
+    default: 10_000,
+  }),
+  /** How often the logs are trimmed behind the checkpoint; 0 where retention is the log's own business (Kafka). */
+  trimIntervalMs: duration('PARLEY_STORAGE_TRIM_INTERVAL', {
+    minMs: 0,
+    maxMs: 86_400_000,
+    default: 60_000,
+  }),
   /** How often lag is measured and the group's offset committed. */
-  reportIntervalMs: number
+  reportIntervalMs: duration('PARLEY_STORAGE_REPORT_INTERVAL', {
+    minMs: 10,
+    maxMs: 600_000,
+    default: 5_000,
+  }),
   /** The database away: waits between tries, random up to a bound that doubles from the first to the second. */
-  retryMinMs: number
-  retryMaxMs: number
+  retryMinMs: duration('PARLEY_STORAGE_RETRY_MIN', { minMs: 1, maxMs: 60_000, default: 50 }),
+  retryMaxMs: duration('PARLEY_STORAGE_RETRY_MAX', { minMs: 1, maxMs: 600_000, default: 5_000 }),
 }
 
-export const defaultSettings: Readonly<StorageWorkerSettings> = Object.freeze({
-  transactionEvents: 2_000,
-  retainRecords: 10_000,
-  trimIntervalMs: 60_000,
-  reportIntervalMs: 5_000,
-  retryMinMs: 50,
-  retryMaxMs: 5_000,
-})
+export type StorageWorkerSettings = Settings<typeof storageSettings>
+
+export const defaultSettings: StorageWorkerSettings = readSettings(storageSettings, {}).settings

@@ -41,8 +41,8 @@ export interface MemberDraft {
 
 /** What applying a batch leaves besides the drafts. */
 export interface SideEffects {
-  /** Messages whose body goes, with their edits', by conversation. */
-  erased: { conversation: Uint8Array; target: Uint8Array }[]
+  /** Messages whose body goes, and their edits' up to the `delete` with that seq. */
+  erased: { conversation: Uint8Array; target: Uint8Array; seq: number }[]
   /** In the order of their events. */
   notices: { user: string; notice: UserNotice }[]
 }

@@ -74,9 +74,9 @@ function message({ draft, logged }: EffectContext): void {
 }
 
 function erase({ draft, logged, out }: EffectContext): void {
-  const { target } = logged.event
+  const { target, seq } = logged.event
   if (target === null) throw new Error('a delete without its target')
-  out.erased.push({ conversation: draft.idBytes, target })
+  out.erased.push({ conversation: draft.idBytes, target, seq })
 }
 
 function joined({ draft, logged, member, out }: EffectContext): void {
@@ -87,6 +87,7 @@ function joined({ draft, logged, member, out }: EffectContext): void {
     if (m.role !== undefined) continue
     m.role = 'member'
     m.fresh = { fromSeq, joinedSeq: seq, readSeq: 0 }
+    draft.reads.delete(user)
     draft.memberCount += 1
     out.notices.push({
       user,

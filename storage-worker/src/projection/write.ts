@@ -226,17 +226,22 @@ function insertEvents(sql: Sql, part: readonly PlacedEvent[], epoch: number) {
 /** [G6] The body of a deleted message and those of its edits. */
 function eraseBodies(sql: Sql, part: Readonly<Projection['erased']>) {
   return sql.query(
-    `with v as (select * from unnest($1::uuid[], $2::uuid[]) as v (conversation_id, target)),
+    `with v as (select * from unnest($1::uuid[], $2::uuid[], $3::int8[]) as v (conversation_id, target, seq)),
        gone as (
          select m.conversation_id, m.seq from v join messages m
-           on m.conversation_id = v.conversation_id and m.id = v.target
+           on m.conversation_id = v.conversation_id and m.id = v.target and m.seq < v.seq
          union all
          select m.conversation_id, m.seq from v join messages m
-           on m.conversation_id = v.conversation_id and m.target = v.target and m.kind = ${eventKindCodes.edit}
+           on m.conversation_id = v.conversation_id and m.target = v.target and m.seq < v.seq
+           and m.kind = ${eventKindCodes.edit}
        )
      update messages m set body = null from gone
      where m.conversation_id = gone.conversation_id and m.seq = gone.seq`,
-    [uuids(part.map((e) => e.conversation)), uuids(part.map((e) => e.target))],
+    [
+      uuids(part.map((e) => e.conversation)),
+      uuids(part.map((e) => e.target)),
+      int8s(part.map((e) => e.seq)),
+    ],
     'storage-erase-bodies',
   )
 }
