@@ -23,7 +23,12 @@ export function openInChild(settings: { path: string }): Promise<Log> {
   return openAt(settings.path, 10_000)
 }
 
-export async function createLmdbHarness(deadlineMs = 10_000): Promise<LogHarness> {
+/** `wrap` may put a fault between the suite and the adapter, `childModule` the same in the other process. */
+export async function createLmdbHarness(
+  deadlineMs = 10_000,
+  wrap: (log: Log) => Log = (log) => log,
+  childModule = import.meta.url,
+): Promise<LogHarness> {
   const folder = mkdtempSync(join(tmpdir(), 'parley-log-'))
   const path = join(folder, 'log')
   const opened: Log[] = []
@@ -33,11 +38,11 @@ export async function createLmdbHarness(deadlineMs = 10_000): Promise<LogHarness
     maxRecordBytes,
     deadlineMs,
     async open(options) {
-      const log = await openAt(path, options?.quickCutOff ? 100 : 2 * deadlineMs)
+      const log = wrap(await openAt(path, options?.quickCutOff ? 100 : 2 * deadlineMs))
       opened.push(log)
       return log
     },
-    child: { module: import.meta.url, settings: { path } },
+    child: { module: childModule, settings: { path } },
     async dispose() {
       await Promise.all(opened.map((log) => log.close()))
       rmSync(folder, { recursive: true, force: true })

@@ -94,7 +94,7 @@ export function createProbe(options: ProbeOptions): Probe {
   }
 
   function assertSound(): void {
-    if (violations.length > 0) throw new Error(violations.join('; '))
+    if (violations.length > 0) throw new Error(violations.slice(0, 3).join('; '))
   }
 
   function until(what: string, condition: () => boolean): Promise<void> {
