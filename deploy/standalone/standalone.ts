@@ -1,0 +1,74 @@
+import { createChatService } from '@parley/chat-service/create'
+import { mountPrivateRoutes } from '@parley/chat-service/http/private-routes'
+import { createGateway } from '@parley/gateway/create'
+import { createMemoryBus } from '@parley/platform/memory/bus'
+import { lockDataFolder } from '@parley/platform/process/data-folder'
+import { createHealth } from '@parley/platform/process/health'
+import type { Lifecycle } from '@parley/platform/process/lifecycle'
+import type { Logger } from '@parley/platform/process/logs'
+import { createMetrics } from '@parley/platform/process/metrics'
+import { createInProcessRpc } from '@parley/platform/rpc/in-process'
+import { createStorageWorker } from '@parley/storage-worker/create'
+import { claimEpoch } from '@parley/storage-worker/epochs'
+import { startEngines } from './engines.ts'
+import { keySecretOf } from './key-secret.ts'
+import type { StandaloneSettings } from './settings.ts'
+
+/** Names within this process, where a cluster has addresses. */
+const addresses = { gateway: 'gateway', chat: 'chat-service' } as const
+
+/**
+ * All services in one process on embedded parts. Each part is stopped in the opposite order: sockets are drained while
+ * the sequencer still answers, and the log outlives whoever writes it.
+ */
+export async function startStandalone(
+  settings: StandaloneSettings,
+  lifecycle: Lifecycle,
+  logger: Logger,
+): Promise<{ httpUrl: string; wsUrl: string }> {
+  const folder = await lockDataFolder(settings.dataDir)
+  lifecycle.add('data folder', () => folder.release(), 5_000)
+  const keySecret = await keySecretOf(settings.dataDir, settings.keySecret)
+  const { log, db } = await startEngines(settings, lifecycle, logger)
+  const epoch = await claimEpoch(db, log)
+
+  const metrics = createMetrics()
+  const health = createHealth()
+  const rpc = createInProcessRpc()
+  const bus = createMemoryBus({
+    onHandlerError: (error) => logger.error({ err: error }, 'a subscriber failed'),
+  })
+  const parts = { log, bus, db, rpc, epoch, logger, metrics }
+
+  const storage = createStorageWorker(settings, parts)
+  await storage.start()
+  lifecycle.add('storage-worker', () => storage.stop(), 20_000)
+
+  let wsUrl = ''
+  const gatewayUrls = () => [wsUrl]
+  const chat = await createChatService(
+    { ...settings, keySecret, address: addresses.chat, gatewayUrls },
+    parts,
+  )
+  rpc.serve(addresses.chat, chat.routes)
+  await chat.start()
+  lifecycle.add('chat-service', () => chat.stop(), 30_000)
+
+  const gateway = createGateway(
+    { ...settings, address: addresses.gateway, directoryAddress: () => addresses.chat },
+    parts,
+  )
+  rpc.serve(addresses.gateway, gateway.routes)
+  const { url } = await gateway.start()
+  wsUrl = url
+  lifecycle.add('gateway', () => gateway.stop(), 40_000)
+
+  health.add('database', () => db.ping().then(() => ({ ok: true })))
+  health.add('services', () => {
+    const problems = [...storage.problems(), ...chat.problems(), ...gateway.problems()]
+    return problems.length === 0 ? { ok: true } : { ok: false, reason: problems.join('; ') }
+  })
+  mountPrivateRoutes(chat.http, { health, metrics, loopbackOnly: true })
+  const httpUrl = await chat.http.listen({ host: settings.host, port: settings.httpPort })
+  return { httpUrl, wsUrl }
+}
