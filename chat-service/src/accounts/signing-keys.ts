@@ -115,7 +115,8 @@ export async function openSigningKeys(options: SigningKeysOptions): Promise<Sign
         })),
       }),
     refresh,
-    rotate: (aheadMs) => change(() => now() + aheadMs),
+    rotate: (aheadMs) =>
+      change((held) => Math.max(now() + aheadMs, ...held.map((key) => key.signsFrom + 1))),
   }
 }
 
