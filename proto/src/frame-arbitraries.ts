@@ -105,7 +105,7 @@ function arbitraryRecord(fields: readonly Field[]): fc.Arbitrary<Record<string, 
 function withSomething(body: Record<string, unknown>): Record<string, unknown> {
   const kept = Object.entries(body).filter(([, value]) => (value as string | unknown[]).length > 0)
   const full = Object.fromEntries(kept)
-  return full.text === undefined && full.attachments === undefined ? { ...full, text: '-' } : full
+  return full.text === undefined && full.attachments === undefined ? { text: '-', ...full } : full
 }
 
 function arbitraryFrame(row: FrameRow): fc.Arbitrary<Record<string, unknown>> {

@@ -1,0 +1,66 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  type ConversationPublish,
+  channels,
+  decodeConversationPublish,
+  decodeProjected,
+  decodeUserNotice,
+  encodeConversationPublish,
+  encodeProjected,
+  encodeUserNotice,
+  type UserNotice,
+} from './fan-out.ts'
+import { arbitraryId } from './frame-arbitraries.ts'
+import { pack } from './pack.ts'
+
+const id = arbitraryId()
+const seq = fc.maxSafeNat()
+const publish: fc.Arbitrary<ConversationPublish> = fc.record({
+  firstSeq: seq,
+  frames: fc.array(
+    fc.uint8Array({ maxLength: 40 }).map((b) => Buffer.from(b)),
+    { maxLength: 5 },
+  ),
+  removed: fc.array(fc.record({ seq, user: id }), { maxLength: 3 }),
+})
+const notice = fc.oneof(
+  fc.record({ type: fc.constant('added'), conversation: id, seq, from: seq }),
+  fc.record({ type: fc.constantFrom('removed', 'updated'), conversation: id, seq }),
+  fc.record(
+    { type: fc.constant('revoked'), session: id },
+    { requiredKeys: ['type'], noNullPrototype: true },
+  ),
+) as fc.Arbitrary<UserNotice>
+
+describe('fan-out', () => {
+  it('[U1] channels are named by what they are about', () => {
+    const conversation = '01980c37-0b7c-7f5d-a1c4-93e8d5b62f07'
+    expect(channels.conversation(conversation)).toBe(`conversation:${conversation}`)
+    expect(channels.user(conversation)).toBe(`user:${conversation}`)
+    expect(channels.projected(3)).toBe('projected:3')
+  })
+
+  it('[U2] whatever is published comes back as it was', () => {
+    fc.assert(
+      fc.property(publish, (p) => {
+        expect(decodeConversationPublish(encodeConversationPublish(p))).toEqual(p)
+      }),
+    )
+    fc.assert(
+      fc.property(notice, (n) => {
+        expect(decodeUserNotice(encodeUserNotice(n))).toEqual(n)
+      }),
+    )
+    fc.assert(
+      fc.property(fc.array(fc.tuple(id, seq), { maxLength: 9 }), (heads) => {
+        const map = new Map(heads)
+        expect(decodeProjected(encodeProjected(map))).toEqual(map)
+      }),
+    )
+  })
+
+  it('[U2] an unknown notice throws', () => {
+    expect(() => decodeUserNotice(pack([9, Buffer.alloc(16), 1]))).toThrow()
+  })
+})
