@@ -5,9 +5,9 @@ import { parseId } from '@parley/proto/ids'
 /** `[65, id, …]`: the id of an ack follows these bytes. */
 export const ackMark = Buffer.from([0x41, 0xc4, 0x10])
 
-/** `[67, conversation, …]`: the whole beginning of a conversation's events. */
+/** `[67, conversation, …]`, eight elements: the whole beginning of a conversation's messages. */
 export function eventMark(conversation: string): Buffer {
-  return Buffer.concat([Buffer.from([0x43, 0xc4, 0x10]), parseId(conversation)])
+  return Buffer.concat([Buffer.from([0x98, 0x43, 0xc4, 0x10]), parseId(conversation)])
 }
 
 export function countMarks(bytes: Buffer, mark: Buffer): number {
