@@ -172,7 +172,7 @@ describe('joining', () => {
   test('by a notice gets the adding event itself when it is still to come', () => {
     const r = recorder()
     const room = new Room('c', 3, r.sink)
-    expect(room.admit('link', 'ann', 4)).not.toBeNull()
+    room.admit('link', 'ann', 4)
     room.publish(run(4, 5))
     expect(r.told).toEqual(events(4, 5))
   })
@@ -190,7 +190,7 @@ describe('joining', () => {
     const r = recorder()
     const room = new Room('c', 3, r.sink)
     room.publish(run(4, 6, [{ seq: 6, user: 'ann' }]))
-    expect(room.admit('link', 'ann', 5)).toBeNull()
+    expect(room.removedSince('ann', 5)).toBe(true)
   })
 
   test('[G6] by a notice while its adding event and a later removal are on their way is removed by the later one', () => {
@@ -209,7 +209,7 @@ describe('joining', () => {
   test('by a notice that the directory does not show yet is not undone by its older answer', () => {
     const r = recorder()
     const room = new Room('c', 8, r.sink)
-    const reader = room.admit('link', 'ann', 8) as Reader<string>
+    const reader = room.admit('link', 'ann', 8)
     room.publish(run(10, 10))
     room.checked(reader, { inside: false, asOf: 7 })
     expect(reader.state).toBe('held')
@@ -375,9 +375,10 @@ class World {
   }
 
   admit(link: Link, seq: number): void {
+    if (this.room.removedSince(link.user, seq)) return
     // The `conversation` frame tells that it was added; what lies before is not its own to miss.
-    const reader = this.room.admit(Object.assign(link, { told: seq - 1 }), link.user, seq)
-    if (reader !== null) this.readers.push(reader)
+    link.told = seq - 1
+    this.readers.push(this.room.admit(link, link.user, seq))
   }
 
   /** What the conversation's channel said of events `first` to `last`. */

@@ -110,11 +110,10 @@ export class Room<C> {
   }
 
   /**
-   * Binds a connection whose user was added by event `seq`, of which its `conversation` frame has just told. Null
-   * when the user is known to have been removed since.
+   * Binds a connection whose user was added by event `seq` and not `removedSince`, of which its `conversation` frame
+   * has just told.
    */
-  admit(connection: C, user: string, seq: number): Reader<C> | null {
-    if ((this.#removals.get(user) ?? 0) > seq) return null
+  admit(connection: C, user: string, seq: number): Reader<C> {
     if (seq === this.head + 1) {
       // The event itself is still to come by.
       const waiting = this.#bind(connection, user, seq - 1)
@@ -130,6 +129,11 @@ export class Room<C> {
     reader.next = Math.max(seq, this.head) + 1
     this.#tell(reader)
     return reader
+  }
+
+  /** Whether the user is known to have been removed after event `seq`. */
+  removedSince(user: string, seq: number): boolean {
+    return (this.#removals.get(user) ?? 0) > seq
   }
 
   /** A notice says that event `seq` added the user of a reader that is already bound. */
@@ -275,6 +279,16 @@ export class Room<C> {
     this.#resumed()
   }
 
+  /** The directory does not show the reader's membership any more: asks anew before anything else is sent. */
+  doubt(reader: Reader<C>): void {
+    if (reader.state === 'live' || reader.state === 'resuming') this.#hold(reader)
+  }
+
+  /** Tells a reader that joined late of what went before. */
+  owe(reader: Reader<C>): void {
+    if (reader.state === 'live') this.#tell(reader)
+  }
+
   /** The link can carry events again. True when nothing is owed any more. */
   drained(reader: Reader<C>): boolean {
     if (reader.owed && reader.state === 'live') this.#tell(reader)
@@ -353,7 +367,7 @@ export class Room<C> {
 
   /** Whether who was inside as of `head` is known to be inside as of the room's head. */
   #proven(user: string, head: number): boolean {
-    return this.#observedFrom <= head + 1 && (this.#removals.get(user) ?? 0) <= head
+    return this.#observedFrom <= head + 1 && !this.removedSince(user, head)
   }
 
   #forget(observedFrom: number): void {

@@ -178,6 +178,28 @@ export class Session {
     }
   }
 
+  /** More has come for this connection than may wait. */
+  overflowed(): void {
+    if (this.state !== 'closed') {
+      this.#fail(failure('overloaded', 'too much is waiting for this connection', 1_000), 'tooMany')
+    }
+  }
+
+  /** The reader does not take what it is sent. */
+  tooSlow(): void {
+    this.#end('slowReader')
+  }
+
+  /** Something of ours is broken. */
+  failed(): void {
+    this.#end('serverError')
+  }
+
+  /** The time to drain is over. */
+  goingAway(): void {
+    this.#end('draining')
+  }
+
   /** From now on sends are refused; what is in flight is still answered. */
   drain(reconnectAfterMs: number): void {
     this.#draining = true
@@ -316,6 +338,11 @@ export class Session {
 
   #fail(why: Failure, reason: CloseReason, about: { ref?: string | undefined } = {}): void {
     this.#refuse(why, about)
+    this.#end(reason)
+  }
+
+  #end(reason: CloseReason): void {
+    if (this.state === 'closed') return
     this.closed()
     this.#ports.close(reason)
   }
