@@ -48,8 +48,10 @@ export async function connectDatabase(options: ConnectOptions): Promise<Database
   }
   const types = rowTypes(pool.options.types)
   const inUse = new Set<PgClient>()
+  let closing = false
 
   async function acquire(): Promise<PgClient> {
+    if (closing) throw new DatabaseUnavailable('this database was closed')
     if (pool.waitingCount >= waitingMax) {
       throw new DatabaseUnavailable(`${waitingMax} calls wait for a database connection already`)
     }
@@ -123,6 +125,7 @@ export async function connectDatabase(options: ConnectOptions): Promise<Database
       }
     },
     async close() {
+      closing = true
       const deadline = setTimeout(() => {
         for (const client of inUse) release(client, true)
       }, answerTimeoutMs)

@@ -17,7 +17,7 @@ export function readServerLog(child: ChildProcess, log: Log): ServerLog {
   let last: string | undefined
   let windowStart = 0
   let lines = 0
-  child.once('error', (error) => {
+  child.on('error', (error) => {
     last = error.message
   })
   if (child.stderr === null) return { complaint: () => last }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,6 +22,8 @@ export interface ServerOptions {
   /** Recovery after a crash may take long; beyond this the start has failed. */
   startTimeoutMs: number
   stopTimeoutMs: number
+  /** A free TCP port; it may be taken by the time it is used. */
+  choosePort?: () => Promise<number>
   /** Told each time the server ended by itself; it is being started again. */
   onCrash?: (reason: string) => void
 }
@@ -52,7 +55,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 
   let port = 0
   for (let attempt = 1; running === undefined; attempt++) {
-    port = await freePort()
+    port = await (options.choosePort ?? freePort)()
     const result = await launch(port, options, stopSignal.signal)
     if (typeof result !== 'string') running = result
     else if (!portTaken(result) || attempt === portAttempts) {
@@ -130,7 +133,7 @@ async function launch(
   const started: Running = { child, output, watch }
   const deadline = Date.now() + startTimeoutMs
   while (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-    if (await probe(port, 1_000)) return started
+    if ((await saysReady(place, child)) && (await probe(port, 1_000))) return started
     if (signal.aborted || Date.now() > deadline) {
       await shutDown(started, { binaries, stopTimeoutMs, log })
       return signal.aborted ? 'stopped' : `it does not answer after ${startTimeoutMs / 1_000} s`
@@ -139,6 +142,13 @@ async function launch(
   }
   await ended(child)
   return describeEnd(started)
+}
+
+/** Who else may answer on this port is not ours: the lock file must name our child. Line 8 is its status. */
+async function saysReady(place: Place, child: ChildProcess): Promise<boolean> {
+  const text = await readFile(join(place.folder, 'data', 'postmaster.pid'), 'utf8').catch(() => '')
+  const lines = text.split('\n')
+  return Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready'
 }
 
 function describeEnd({ child, output }: Running): string {
@@ -183,7 +193,7 @@ function send(child: ChildProcess, signal: NodeJS.Signals, binaries: Binaries): 
 
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
-  await once(child, 'exit')
+  await new Promise((resolve) => child.once('exit', resolve))
 }
 
 async function freePort(): Promise<number> {
