@@ -15,6 +15,8 @@ import { createChanges } from '../conversations/changes.ts'
 import { createProjectedHeads, type ProjectedHeads } from '../conversations/projected-heads.ts'
 import { createHttpApi } from './http-api.ts'
 
+export { schema001 }
+
 /** The HTTP API on a real PostgreSQL, for tests; the log behind it is a stub that answers as it is told. */
 
 export const testAccounts: AccountsConfig = {
@@ -96,8 +98,11 @@ export function openTables(): Promise<TestDatabase> {
   return openTestDatabase({ entities: accountEntities, statements: schema001 })
 }
 
-export async function openTestWorld(config: Partial<AccountsConfig> = {}): Promise<TestWorld> {
-  const tables = await openTables()
+export async function openTestWorld(
+  config: Partial<AccountsConfig> = {},
+  on?: Pick<TestDatabase, 'db' | 'close'>,
+): Promise<TestWorld> {
+  const tables = on ?? (await openTables())
   const { db: database } = tables
   const bus = createMemoryBus()
   const accounts = await createAccounts({ ...testAccounts, ...config }, { database, bus })
