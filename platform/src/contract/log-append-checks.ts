@@ -134,7 +134,9 @@ export const appendChecks: LogCheck[] = [
           log.trim(topic, partition, 0),
         ]),
       ]
-      for (const call of calls) assert.ok((await rejection(call)) instanceof RangeError)
+      for (const error of await Promise.all(calls.map(rejection))) {
+        assert.ok(error instanceof RangeError)
+      }
     },
   },
   {

@@ -7,6 +7,7 @@ export interface ProbeOptions {
   /** What the reader does with a batch; nothing unless told. */
   read?(assignment: Assignment, records: LogRecord[]): Promise<void>
   assigned?(assignment: Assignment): Promise<void>
+  revoked?(assignment: Assignment): Promise<void>
   /** Partitions in somebody's hands, shared by the probes of one group without zombies. */
   held?: Set<number>
 }
@@ -83,6 +84,7 @@ export function createProbe(options: ProbeOptions): Probe {
           if (!assignment.signal.aborted)
             violations.push(`partition ${partition}: signal not aborted`)
           happened()
+          await options.revoked?.(assignment)
         },
       }
     },

@@ -166,6 +166,29 @@ export const readerChecks: LogCheck[] = [
     },
   },
   {
+    name: '[LOG9] [LOG12] a revoked that rejects is told and keeps nobody from going on',
+    async run(harness) {
+      const log = await harness.open()
+      await appendTexts(log, harness.topic, numbered(8), everyPartition)
+      const fault = new Error('planted')
+      const probe = createProbe({
+        deadlineMs: harness.deadlineMs,
+        async revoked({ partition }) {
+          if (partition === 3) throw fault
+        },
+      })
+      const member = await log.join('group', harness.topic, probe.consumer)
+      await probe.until('read', () => probe.records.length === 8)
+      await member.close()
+      await probe.until('told', () => probe.failures.length === 1)
+      assert.deepEqual(probe.failures, [{ partition: 3, error: fault }])
+      const next = createProbe({ deadlineMs: harness.deadlineMs })
+      const nextMember = await log.join('group', harness.topic, next.consumer)
+      await next.until('read again', () => next.records.length === 8)
+      await nextMember.close()
+    },
+  },
+  {
     name: '[LOG12] close of the log makes every member leave',
     async run(harness) {
       const log = await harness.open()

@@ -100,10 +100,10 @@ function syncFolder(path: string): void {
 }
 
 /**
- * Without `overlappingSync`: with it (lmdb-js's default) a transaction's promise resolves once the transaction is
- * visible, which may be before it is synced, and only `flushed` tells. Without it the promise resolves after
- * `mdb_txn_commit`, which writes the pages, calls fdatasync, and then writes the page that makes them valid through
- * a descriptor opened with O_DSYNC. Seen so with strace; see README.md.
+ * Without `overlappingSync`, lmdb-js's default: with it a transaction is visible before it is synced, stays visible when
+ * the sync fails, and only `flushed` is documented to wait for the disk. Without it `mdb_txn_commit` writes the pages,
+ * calls fdatasync, then writes the page that makes them valid through a descriptor opened with O_DSYNC; only after that
+ * is the transaction visible and its promise resolved. `log.test.ts` sees this order with strace.
  */
 function openRoot(options: LogFileOptions, file: string, databases: number): Root {
   const settings: RootDatabaseOptionsWithPath & { txnStartThreshold: number } = {

@@ -110,8 +110,10 @@ it('[G8] a disk that does not answer: writes reject as unknown, more are refused
   const waiting = writer.submit(write('a'))
   const first = await transaction(0)
   const behind = writer.submit(write('b'))
-  await expect(waiting).rejects.toThrow(/not answered for 50 ms: unknown/)
-  await expect(behind).rejects.toThrow(/not answered for 50 ms/)
+  await Promise.all([
+    expect(waiting).rejects.toThrow(/not answered for 50 ms: unknown/),
+    expect(behind).rejects.toThrow(/not answered for 50 ms/),
+  ])
   await expect(writer.submit(write('c'))).rejects.toThrow(/not answered for 50 ms/)
   expect(events).toEqual([])
   first.commit()
@@ -134,4 +136,17 @@ it('close waits for what was taken in and refuses the rest', async () => {
   first.commit()
   await closed
   await taken
+})
+
+it('[G8] close does not wait for ever for a disk that does not answer', async () => {
+  const { root, write, transaction } = createRoot()
+  const writer = createWriter(root, limits)
+  const taken = writer.submit(write('a'))
+  const closed = writer.close()
+  await Promise.all([
+    expect(taken).rejects.toThrow(/unknown whether/),
+    expect(closed).rejects.toThrow(/left open: no answer from the disk for 50 ms/),
+  ])
+  const first = await transaction(0)
+  first.commit()
 })

@@ -8,7 +8,7 @@ import type { Root } from './log-file.ts'
 export interface Writer {
   /** Takes a write in, in order. Rejects at once, with nothing written, when too much waits or the log is closed. */
   submit(write: Write): Promise<void>
-  /** Resolves when everything taken in has settled, or after `commitTimeoutMs` without an answer from the disk. */
+  /** Resolves when everything taken in has settled. Rejects after `commitTimeoutMs` without an answer from the disk. */
   close(): Promise<void>
 }
 
@@ -126,7 +126,11 @@ export function createWriter(root: Root, limits: WriterLimits): Writer {
     },
     async close() {
       closed = true
-      if (running !== null) await within(running, limits.commitTimeoutMs)
+      if (running === null) return
+      if ((await within(running, limits.commitTimeoutMs)) !== 'late') return
+      throw new Error(
+        `the log was left open: no answer from the disk for ${limits.commitTimeoutMs} ms`,
+      )
     },
   }
 }

@@ -20,8 +20,8 @@ import type { RecordHeaders } from '@parley/proto/record-headers'
  * - [LOG7] Commits are durable like appends, belong to their group alone, and never fall.
  * - [LOG8] Pausing: a partition waits for its reader and no other partition waits with it. What is appended while a
  *   reader waits for more reaches it at once, without polling.
- * - [LOG9] Failing: what stops a partition stops no other and no other group, and is told once. What happens after
- *   the assignment's signal was aborted is not told.
+ * - [LOG9] Failing: what stops a partition stops no other and no other group, and is told once. Of what `assigned` or
+ *   `read` reject with after the assignment's signal was aborted nothing is told; a `revoked` that rejects is.
  * - [LOG10] Trimming: records before `earliest` are gone. Reading there (or past `next`) stops the partition with
  *   `OffsetOutOfRange`, and nothing is ever skipped in silence.
  * - [LOG11] The epoch is made once and stands in every record's headers.
