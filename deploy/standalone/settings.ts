@@ -11,11 +11,6 @@ export const standaloneSettings = {
   ...storageSettings,
   ...chatSettings,
   ...gatewaySettings,
-  host: text('PARLEY_HOST', {
-    default: '127.0.0.1',
-    pattern: /^[0-9A-Za-z.:_-]{1,255}$/,
-    allowed: 'an address or name of this machine',
-  }),
   httpPort: port('PARLEY_HTTP_PORT', { default: 8080, orFree: true }),
   dataDir: text('PARLEY_DATA_DIR', {
     default: './.parley',

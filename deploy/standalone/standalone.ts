@@ -1,5 +1,8 @@
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { createChatService } from '@parley/chat-service/create'
 import { mountPrivateRoutes } from '@parley/chat-service/http/private-routes'
+import { mountStaticFiles } from '@parley/chat-service/http/static-files'
 import { createGateway } from '@parley/gateway/create'
 import { createMemoryBus } from '@parley/platform/memory/bus'
 import { lockDataFolder } from '@parley/platform/process/data-folder'
@@ -13,6 +16,8 @@ import { claimEpoch } from '@parley/storage-worker/epochs'
 import { startEngines } from './engines.ts'
 import { keySecretOf } from './key-secret.ts'
 import type { StandaloneSettings } from './settings.ts'
+
+const webFolder = dirname(fileURLToPath(import.meta.resolve('@parley/web/public/index.html')))
 
 /** Names within this process, where a cluster has addresses. */
 const addresses = { gateway: 'gateway', chat: 'chat-service' } as const
@@ -63,12 +68,16 @@ export async function startStandalone(
   wsUrl = url
   lifecycle.add('gateway', () => gateway.stop(), 40_000)
 
-  health.add('database', () => db.ping().then(() => ({ ok: true })))
+  health.add('database', async () => {
+    await db.ping()
+    return { ok: true }
+  })
   health.add('services', () => {
     const problems = [...storage.problems(), ...chat.problems(), ...gateway.problems()]
     return problems.length === 0 ? { ok: true } : { ok: false, reason: problems.join('; ') }
   })
   mountPrivateRoutes(chat.http, { health, metrics, loopbackOnly: true })
+  mountStaticFiles(chat.http, { folder: webFolder })
   const httpUrl = await chat.http.listen({ host: settings.host, port: settings.httpPort })
   return { httpUrl, wsUrl }
 }
