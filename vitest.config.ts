@@ -13,7 +13,7 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
           include: [
             '{proto,platform,gateway,chat-service,storage-worker,loadtest,deploy}/**/*.test.ts',
-            'tests/import-rules/**/*.test.ts',
+            'tests/{docs,import-rules}/**/*.test.ts',
           ],
           exclude: ['**/node_modules/**', 'platform/src/contract/**'],
         },

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +20,7 @@ export interface StandaloneOptions {
   readyMs?: number
 }
 
+/** `PARLEY_TEST_LOGS` names a file to which servers' logs are added when a test is done with them. */
 export interface StandaloneServer extends Stack {
   readonly dataDir: string
   readonly pid: number
@@ -156,6 +157,7 @@ export async function startStandalone(options: StandaloneOptions = {}): Promise<
     async dispose() {
       if (running !== undefined) await killTree(pidOf(running))
       ended()
+      if (process.env.PARLEY_TEST_LOGS) await appendFile(process.env.PARLEY_TEST_LOGS, earlierLogs)
       if (folder !== undefined) await rm(folder, { recursive: true, force: true })
     },
   }
