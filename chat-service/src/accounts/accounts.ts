@@ -139,7 +139,8 @@ export async function createAccounts(
     async login({ username, password }, device) {
       const fits = checkUsername(username) === undefined && password.length <= maxPasswordUnits
       const user = fits ? await users.byUsername(username) : undefined
-      const stored = user && (await users.passwordHash(user.id))
+      /* Asked for nobody's as well: the time must not tell whether the name is known. */
+      const stored = fits ? await users.passwordHash(user?.id ?? nobody) : undefined
       const verified = await hasher.verify(stored, fits ? password : '')
       if (!verified.ok) return verified
       if (!verified.match || user === undefined) return wrongLogin
@@ -177,6 +178,7 @@ export async function createAccounts(
 
 /** A code point is at most two code units. */
 const maxPasswordUnits = 2 * limits.passwordMaxLength
+const nobody = '00000000-0000-0000-0000-000000000000'
 const wrongLogin = failure('unauthenticated', 'the username or the password is wrong')
 
 function refusedRegistration(registration: Registration): Failure | undefined {

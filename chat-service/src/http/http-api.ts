@@ -13,6 +13,7 @@ import type { Changes } from '../conversations/changes.ts'
 import { mountSessionRoutes, mountSignInRoutes } from './account-routes.ts'
 import { requireCaller } from './authenticate.ts'
 import { mountConversationRoutes } from './conversation-routes.ts'
+import { drainBody } from './drain-body.ts'
 import { mountHistoryRoutes } from './history-routes.ts'
 import type { HttpApp } from './http-app.ts'
 import { createHttpMetrics, type HttpMetrics } from './http-metrics.ts'
@@ -118,8 +119,9 @@ export async function createHttpApi(
 function answerErrors(app: HttpApp, log: HttpApiParts['log']): void {
   app.decorateReply('refusal', '')
   app.decorateRequest('caller')
-  app.setErrorHandler((error: Error, request, reply) => {
+  app.setErrorHandler(async (error: Error, request, reply) => {
     const refused = failureOf(error)
+    if (refused.code === 'too_large') await drainBody(request.raw)
     if (refused.code === 'internal') {
       log.error({ err: error, route: request.routeOptions.url }, 'a request failed')
     }
