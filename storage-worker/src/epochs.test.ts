@@ -32,7 +32,7 @@ function rows<Row>(text: string): Promise<Row[]> {
 
 const checkpoints = 'select * from partition_checkpoints order by partition'
 
-describe('epochs', () => {
+describe('epochs', { timeout: 30_000 }, () => {
   it('[R15] an empty database takes a log that begins at 0 for its first epoch, and keeps it', async () => {
     const log = await newLog()
     const numbers = await Promise.all([claimEpoch(test.db, log), claimEpoch(test.db, log)])

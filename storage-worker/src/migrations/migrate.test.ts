@@ -25,7 +25,7 @@ function done(): Promise<{ name: string }[]> {
   )
 }
 
-describe('migrate', () => {
+describe('migrate', { timeout: 30_000 }, () => {
   it('brings an empty database up to this release, and then does nothing', async () => {
     expect(await migrate(test.db)).toEqual({ ran: names })
     expect(await migrate(test.db)).toEqual({ ran: [] })

@@ -19,7 +19,7 @@ const row = fc.record({
   int2: fc.integer({ min: -32_768, max: 32_767 }),
 })
 
-describe('columns', () => {
+describe('columns', { timeout: 30_000 }, () => {
   it('PostgreSQL reads every value as it was written', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(row, { maxLength: 20 }), async (rows) => {

@@ -70,12 +70,17 @@ function consume(store: Store, log: LogRecord[], turns: Turn[]): void {
     for (const batch of decode(log.slice(from, from + records), maxEvents)) {
       const before = store.upTo
       const stored = projectOnce(store, batch, crash)
-      expect(highestBound([before, store.upTo])).toBe(store.upTo)
+      expect(placeOf(store.upTo)).toBeGreaterThanOrEqual(placeOf(before))
       believed[worker] = store.next
       if (!stored) break
     }
   }
   for (const batch of decode(log.slice(store.next))) projectOnce(store, batch, false)
+}
+
+/** Histories have fewer than 1,000 commands a record. */
+function placeOf({ offset, index }: Bound): number {
+  return offset * 1_000 + index
 }
 
 function expected(played: readonly Outcome[]): Tables {
@@ -84,7 +89,7 @@ function expected(played: readonly Outcome[]): Tables {
   return tables
 }
 
-describe('projection', () => {
+describe('projection', { timeout: 60_000 }, () => {
   it('[R4] [G3] [G4] however records are doubled, cut into batches, crashed over and raced for, each event counts once', () => {
     fc.assert(
       fc.property(histories, fc.array(turn, { maxLength: 40, size: 'max' }), (history, turns) => {
@@ -92,7 +97,7 @@ describe('projection', () => {
         consume(store, history.records, turns)
         expect(store.tables).toEqual(expected(history.outcomes))
         expect(store.next).toBe(history.records.length)
-        expect(store.upTo).toEqual(highestBound([start, ...history.upTos]))
+        expect(store.upTo).toEqual(history.outcomes.at(-1)?.after ?? start)
       }),
       { numRuns: 500 },
     )
@@ -126,7 +131,7 @@ describe('projection', () => {
           expect(store.next).toBe(stopped.where.offset)
           const before = played.filter((o) => o !== missing).slice(0, stopped.where.offset)
           expect(store.tables).toEqual(expected(before))
-          expect(store.upTo).toEqual(highestBound([start, ...before.map((o) => o.after)]))
+          expect(store.upTo).toEqual(before.at(-1)?.after ?? start)
         },
       ),
     )

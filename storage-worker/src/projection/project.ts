@@ -30,7 +30,7 @@ export interface Wanted {
 /** What a batch changes. Every conversation in `drafts` has at least one new row. */
 export interface Projection extends SideEffects {
   drafts: ConversationDraft[]
-  /** All new rows, in the order of the log. */
+  /** All new rows, by conversation: written like that they lie together, and a page of history touches less. */
   rows: PlacedEvent[]
 }
 
@@ -66,7 +66,6 @@ export function wanted(
  */
 export function project(batch: Batch, loaded: Loaded): Projection {
   const drafts = new Map<string, ConversationDraft>()
-  const rows: PlacedEvent[] = []
   const out: SideEffects = { erased: [], notices: [] }
   const member = (draft: ConversationDraft, user: string) => findMember(draft, user, loaded)
   for (const logged of batch.events) {
@@ -80,14 +79,13 @@ export function project(batch: Batch, loaded: Loaded): Projection {
       if ((kind === 'created') !== (seq === 1)) {
         throw stop(batch, logged, `an event of the kind ${kind} can't have this seq`)
       }
-      const row = placed(batch, logged)
       draft.head = seq
-      draft.rows.push(row)
-      rows.push(row)
+      draft.rows.push(placed(batch, logged))
       effects[kind]({ draft, logged, member, out })
     })
   }
-  return { drafts: [...drafts.values()].filter((d) => d.rows.length > 0), rows, ...out }
+  const changed = [...drafts.values()].filter((d) => d.rows.length > 0)
+  return { drafts: changed, rows: changed.flatMap((d) => d.rows), ...out }
 }
 
 function openDraft(
