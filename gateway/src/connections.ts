@@ -123,15 +123,10 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
       return connections.size < wsMaxConnections ? null : 'this gateway has too many connections'
     },
     refused: metrics.upgradeRefused,
-    opened(link, subprotocol, originAllowed) {
-      const connection = open(link, subprotocol)
-      if (!originAllowed) {
-        connection.session.refuseMessage(
-          failure('forbidden', 'this origin may not connect'),
-          'originRefused',
-        )
-      }
-      return connection
+    opened: open,
+    originRefused({ session }) {
+      const why = failure('forbidden', 'this origin may not connect')
+      session.refuseMessage(why, 'originRefused')
     },
     message(connection, bytes, binary) {
       try {

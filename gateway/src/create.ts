@@ -66,6 +66,11 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     connections: () => connections.size,
     rooms: () => fanOut.rooms,
     lagging: () => fanOut.lagging,
+    backlogBytes() {
+      let bytes = 0
+      for (const { out } of connections) bytes += out.backlogBytes
+      return bytes
+    },
   })
   const writer = createCommandWriter({
     log,

@@ -23,7 +23,7 @@ export async function drainConnections(options: {
   const leftMs = withinMs - (performance.now() - began)
   const steps = Math.max(1, Math.floor(leftMs / 2 / stepMs))
   const perStep = Math.max(Math.ceil(connections.size / steps), (closesPerSecond / 1_000) * stepMs)
-  while (connections.size > 0) {
+  while (connections.size > 0 && performance.now() - began < withinMs) {
     for (const { session } of [...connections].slice(0, perStep)) session.goingAway()
     if (connections.size > 0) await new Promise((resolve) => setTimeout(resolve, stepMs))
   }

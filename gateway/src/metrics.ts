@@ -18,7 +18,12 @@ export interface GatewayMetrics {
 
 export function createGatewayMetrics(
   metrics: Metrics,
-  read: { connections: () => number; rooms: () => number; lagging: () => number },
+  read: {
+    connections: () => number
+    rooms: () => number
+    lagging: () => number
+    backlogBytes: () => number
+  },
 ): GatewayMetrics {
   const framesIn = metrics.counter('parley_gateway_frames_in_total', 'Frames received', ['type'])
   const framesOut = metrics.counter('parley_gateway_answers_total', 'Answers sent', ['type'])
@@ -44,6 +49,11 @@ export function createGatewayMetrics(
   metrics.observe('parley_gateway_connections', 'Open sockets', read.connections)
   metrics.observe('parley_gateway_rooms', 'Conversations with a reader here', read.rooms)
   metrics.observe('parley_gateway_lagging', 'Readers whose link is full', read.lagging)
+  metrics.observe(
+    'parley_gateway_backlog_bytes',
+    'Bytes on their way to readers that their kernels have not taken',
+    read.backlogBytes,
+  )
   return {
     frameIn: (type) => framesIn.inc({ type }),
     answered: (type) => framesOut.inc({ type }),

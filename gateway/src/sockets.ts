@@ -17,7 +17,9 @@ export interface SocketHandlers<C> {
   /** Why no further socket is taken now, in a sentence; null takes it. */
   full(): string | null
   refused(status: string): void
-  opened(link: Link, subprotocol: Subprotocol, originAllowed: boolean): C
+  opened(link: Link, subprotocol: Subprotocol): C
+  /** The page that opened this connection may not; follows `opened` at once. */
+  originRefused(connection: C): void
   /** `bytes` are gone when this returns. */
   message(connection: C, bytes: Uint8Array, binary: boolean): void
   /** The socket has taken something of what was buffered. */
@@ -102,9 +104,12 @@ export function createSocketServer<C>(
     maxBackpressure: 0,
     upgrade,
     open(ws) {
-      const { subprotocol, originAllowed } = ws.getUserData()
-      const binary = subprotocol === 'parley.v1.msgpack'
-      ws.getUserData().connection = handlers.opened(linkOf(ws, binary), subprotocol, originAllowed)
+      const socket = ws.getUserData()
+      const { subprotocol } = socket
+      const link = linkOf(ws, subprotocol === 'parley.v1.msgpack')
+      // Closing calls `closed` from inside, so the connection must be known before.
+      socket.connection = handlers.opened(link, subprotocol)
+      if (!socket.originAllowed) handlers.originRefused(socket.connection)
     },
     message(ws, buffer, binary) {
       const { connection } = ws.getUserData()
