@@ -89,7 +89,7 @@ export const groupChecks: LogCheck[] = [
     },
   },
   {
-    name: '[LOG5] a member that doesn’t let go is cut off: its signal is aborted, others get its partitions, its commit rejects',
+    name: '[LOG5] a member that doesn’t let go is cut off: its signal is aborted, others get its partitions, its commit rejects; then it is back',
     async run(harness) {
       const log = await harness.open({ quickCutOff: true })
       await appendTexts(log, harness.topic, numbered(8), everyPartition)
@@ -125,9 +125,11 @@ export const groupChecks: LogCheck[] = [
       await zombie.until('awake and let go', () =>
         zombie.assignments.slice(0, 4).every(({ revoked }) => revoked === 1),
       )
+      await zombie.until('back in the group', () => zombie.assignments.length > 4)
       await zombieMember.close()
       await otherMember.close()
       assert.deepEqual(zombie.failures, [])
+      zombie.assertSound()
 
       const after = createProbe({ deadlineMs: harness.deadlineMs })
       const afterMember = await log.join('group', harness.topic, after.consumer)

@@ -33,10 +33,13 @@ export function createGroup(parts: GroupParts): Group {
   let state: GroupState = emptyGroup(parts.partitions.length)
   let memberNumber = 0
   let running: RunningAssignment[] = []
-  /** Readers that were cut off and still go on, by member. */
-  const zombies = new Map<number, Set<RunningAssignment>>()
   let rebalancing: Promise<void> | null = null
   let changed = false
+  const zombies = createZombies((member) => {
+    if (!consumers.has(member)) return
+    state = joined(state, member)
+    void rebalance()
+  })
 
   function rebalance(): Promise<void> {
     changed = true
@@ -46,7 +49,16 @@ export function createGroup(parts: GroupParts): Group {
 
   async function untilUnchanged(): Promise<void> {
     while (changed) {
-      await takeBack()
+      const held = running
+      running = []
+      const stuck = await endAll(held, parts.rebalanceTimeoutMs, ({ partition, member }) => {
+        if (state.owners[partition] === member) state = released(state, partition)
+      })
+      // Who did not let go in time leaves the group until it has, and can commit no more.
+      for (const assignment of stuck) {
+        state = left(released(state, assignment.partition), assignment.member)
+        zombies.add(assignment)
+      }
       await Promise.all(parts.committed.map((offset) => offset.settled()))
       changed = false
       state = assigned(state)
@@ -55,40 +67,6 @@ export function createGroup(parts: GroupParts): Group {
       }
     }
     rebalancing = null
-  }
-
-  /** Revokes everything. Who does not finish in time leaves the group until it has, and can commit no more. */
-  async function takeBack(): Promise<void> {
-    const held = new Set(running)
-    running = []
-    for (const assignment of held) assignment.end()
-    const finished = [...held].map((assignment) =>
-      assignment.ended.then(() => {
-        held.delete(assignment)
-        release(assignment)
-      }),
-    )
-    await withinMs(Promise.all(finished), parts.rebalanceTimeoutMs)
-    for (const assignment of held) cutOff(assignment)
-  }
-
-  function release({ partition, member }: RunningAssignment): void {
-    if (state.owners[partition] === member) state = released(state, partition)
-  }
-
-  function cutOff(assignment: RunningAssignment): void {
-    const { member, partition } = assignment
-    state = left(released(state, partition), member)
-    const readers = zombies.get(member) ?? new Set()
-    zombies.set(member, readers.add(assignment))
-    assignment.ended.then(() => {
-      readers.delete(assignment)
-      if (readers.size > 0) return
-      zombies.delete(member)
-      if (!consumers.has(member)) return
-      state = joined(state, member)
-      void rebalance()
-    })
   }
 
   function start(partition: number, member: number): RunningAssignment {
@@ -111,13 +89,10 @@ export function createGroup(parts: GroupParts): Group {
   async function leave(member: number): Promise<void> {
     if (consumers.delete(member)) state = left(state, member)
     await rebalance()
-    const stuck = [...(zombies.get(member) ?? [])].map(({ ended }) => ended)
-    await withinMs(Promise.all(stuck), parts.rebalanceTimeoutMs)
-    if (zombies.has(member)) {
-      throw new Error(
-        `group ${parts.name}: a reader of ${parts.topic} did not finish within ${parts.rebalanceTimeoutMs} ms and was cut off`,
-      )
-    }
+    if (await zombies.gone(member, parts.rebalanceTimeoutMs)) return
+    throw new Error(
+      `group ${parts.name}: a reader of ${parts.topic} did not finish within ${parts.rebalanceTimeoutMs} ms and was cut off`,
+    )
   }
 
   return {
@@ -139,6 +114,48 @@ export function createGroup(parts: GroupParts): Group {
       for (const member of consumers.keys()) state = left(state, member)
       consumers.clear()
       await rebalance()
+    },
+  }
+}
+
+/** Ends assignments, calls `onEnd` for each that has, now or later, and tells which had not within the time given. */
+async function endAll(
+  assignments: readonly RunningAssignment[],
+  timeoutMs: number,
+  onEnd: (assignment: RunningAssignment) => void,
+): Promise<Set<RunningAssignment>> {
+  const going = new Set(assignments)
+  for (const assignment of assignments) assignment.end()
+  const ended = assignments.map(async (assignment) => {
+    await assignment.ended
+    going.delete(assignment)
+    onEnd(assignment)
+  })
+  await withinMs(Promise.all(ended), timeoutMs)
+  return going
+}
+
+/** Readers that were cut off and still go on, by member. */
+function createZombies(onGone: (member: number) => void) {
+  const readers = new Map<number, Set<RunningAssignment>>()
+  return {
+    add(assignment: RunningAssignment): void {
+      const { member } = assignment
+      const own = readers.get(member) ?? new Set()
+      readers.set(member, own.add(assignment))
+      void assignment.ended.then(() => {
+        own.delete(assignment)
+        if (own.size > 0) return
+        readers.delete(member)
+        onGone(member)
+      })
+    },
+    /** Whether the member's last reader has ended, waiting for that at most so long. */
+    async gone(member: number, timeoutMs: number): Promise<boolean> {
+      const own = readers.get(member)
+      if (own === undefined) return true
+      await withinMs(Promise.all([...own].map(({ ended }) => ended)), timeoutMs)
+      return !readers.has(member)
     },
   }
 }

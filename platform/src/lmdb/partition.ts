@@ -4,9 +4,9 @@ import {
   type NewRecord,
   OffsetOutOfRange,
 } from '@parley/platform/ports/log'
-import { decodeOffset, encodeOffset, nameKey, offsetKey, offsetOfKey } from './keys.ts'
 import type { Store } from './log-file.ts'
-import { decodeRecord, encodeRecord, partitionSeed, seal } from './record-format.ts'
+import { openStoredRecords, type StoredRecordsParts } from './stored-records.ts'
+import { openTrimming } from './trimming.ts'
 import type { Writer } from './writer.ts'
 
 /** One partition: what is stored, its two ends, and who waits for more. */
@@ -29,198 +29,99 @@ export interface Partition {
   stopRemoving(): void
 }
 
-export interface PartitionParts {
-  topic: string
-  partition: number
-  epoch: string
-  records: Store
+export interface PartitionParts extends StoredRecordsParts {
   meta: Store
   writer: Writer
-  maxRecordBytes: number
-  /** Bounds of one `read`; a single record may exceed the bytes. */
-  maxReadBytes: number
-  maxReadRecords: number
 }
 
-/** Records taken away by one transaction, so that appends between them wait for no more than this. */
-const removeStep = 256
-
 export function openPartition(parts: PartitionParts): Partition {
-  const { topic, partition, records, meta, writer } = parts
-  const name = `${topic}/${partition}`
-  const seed = partitionSeed(topic, partition)
-  const earliestKey = nameKey('earliest', topic, partition)
-  const waiting = new Set<() => void>()
-
-  let earliest = readEarliest()
-  /** What trims in flight will make of `earliest`. */
-  let trimmedTo = earliest
+  const { topic, partition, writer } = parts
+  const stored = openStoredRecords(parts)
+  const trimming = openTrimming({ ...parts, stored })
+  const arrivals = createArrivals()
   let next = storedNext()
   /** Where the next append goes; ahead of `next` while a transaction is in flight. */
   let appendAt = next
-  let removing = false
-  let stopped = false
-
-  function readEarliest(): number {
-    const stored = meta.getBinary(earliestKey)
-    if (stored === undefined) return 0
-    const offset = decodeOffset(earliestKey, stored)
-    if (offset === null) throw new Error(`${name}: the stored earliest offset is damaged`)
-    return offset
-  }
 
   /** Trimmed records may be gone to the last one, so `earliest` counts too: no offset is given twice. */
   function storedNext(): number {
-    for (const key of records.getKeys({ reverse: true, limit: 1 })) {
-      return Math.max(offsetOfKey(key) + 1, earliest)
-    }
-    return earliest
+    return Math.max((stored.last() ?? -1) + 1, trimming.earliest)
   }
 
   function publish(to: number): void {
     next = to
-    for (const wake of waiting) wake()
-    waiting.clear()
+    arrivals.tell()
   }
 
-  function recover(): void {
-    appendAt = storedNext()
-    if (appendAt !== next) publish(appendAt)
+  function outOfRange(offset: number): OffsetOutOfRange {
+    return new OffsetOutOfRange(topic, partition, offset, trimming.earliest, next)
   }
 
-  function append(news: NewRecord[]): Promise<Appended> {
-    const encoded = news.map(({ headers, value }) => {
-      if (value.byteLength > parts.maxRecordBytes) {
-        throw new RangeError(
-          `${name}: a record of ${value.byteLength} bytes, the bound is ${parts.maxRecordBytes}`,
-        )
-      }
-      return encodeRecord({ ...headers, epoch: parts.epoch }, value)
-    })
-    if (encoded.length === 0) throw new RangeError(`${name}: an append of no records`)
+  async function append(records: NewRecord[]): Promise<Appended> {
+    if (records.length === 0) {
+      throw new RangeError(`${topic}/${partition}: an append of no records`)
+    }
+    const encoded = stored.encode(records)
     let offset = -1
-    return writer
-      .submit({
-        kind: 'append',
-        bytes: encoded.reduce((sum, { length }) => sum + length, 0),
-        put() {
-          offset = appendAt
-          appendAt += encoded.length
-          return encoded.map((bytes, index) => {
-            const key = offsetKey(offset + index)
-            seal(bytes, seed, key)
-            // `append` fills pages to the end, and is refused where a record with this offset or a later one exists.
-            return records.put(key, bytes, { append: true })
-          })
-        },
-        done: () => publish(offset + encoded.length),
-        recover,
-      })
-      .then(() => ({ offset }))
-  }
-
-  function readOne(offset: number): LogRecord {
-    const key = offsetKey(offset)
-    const bytes = records.getBinary(key)
-    if (bytes === undefined) throw new Error(`${name}: the record at offset ${offset} is missing`)
-    const record = decodeRecord(bytes, seed, key)
-    if (typeof record === 'string') {
-      throw new Error(`${name}: the record at offset ${offset} ${record}`)
-    }
-    return { offset, ...record }
-  }
-
-  function read(position: number): LogRecord[] {
-    if (!Number.isSafeInteger(position) || position < earliest || position > next) {
-      throw new OffsetOutOfRange(topic, partition, position, earliest, next)
-    }
-    const found: LogRecord[] = []
-    let bytes = 0
-    while (position < next && found.length < parts.maxReadRecords) {
-      const record = readOne(position)
-      bytes += record.value.byteLength
-      if (found.length > 0 && bytes > parts.maxReadBytes) break
-      found.push(record)
-      position += 1
-    }
-    return found
-  }
-
-  function waitFor(position: number, signal: AbortSignal): Promise<void> {
-    if (position < next || signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const wake = () => {
-        waiting.delete(wake)
-        signal.removeEventListener('abort', wake)
-        resolve()
-      }
-      waiting.add(wake)
-      signal.addEventListener('abort', wake)
-    })
-  }
-
-  async function trim(before: number): Promise<void> {
-    if (!Number.isSafeInteger(before) || before < 0 || before > next) {
-      throw new OffsetOutOfRange(topic, partition, before, earliest, next)
-    }
-    if (before <= trimmedTo) return
-    trimmedTo = before
     await writer.submit({
-      kind: 'upkeep',
-      bytes: 0,
-      put: () => [meta.put(earliestKey, encodeOffset(earliestKey, before))],
-      done() {
-        earliest = before
+      kind: 'append',
+      bytes: encoded.reduce((sum, { length }) => sum + length, 0),
+      put() {
+        offset = appendAt
+        appendAt += encoded.length
+        return stored.put(offset, encoded)
       },
+      done: () => publish(offset + encoded.length),
       recover() {
-        earliest = readEarliest()
-        trimmedTo = earliest
+        appendAt = storedNext()
+        if (appendAt !== next) publish(appendAt)
       },
     })
-    removeTrimmed()
+    return { offset }
   }
-
-  /** One step after the other until nothing before `earliest` is left; a failed step waits for the next trim. */
-  function removeTrimmed(): void {
-    if (removing || stopped) return
-    const keys = [...records.getKeys({ end: offsetKey(earliest), limit: removeStep })]
-    if (keys.length === 0) return
-    removing = true
-    const step = writer.submit({
-      kind: 'upkeep',
-      bytes: 0,
-      put: () => keys.map((key) => records.remove(key)),
-      done() {},
-      recover() {},
-    })
-    step.then(
-      () => {
-        removing = false
-        removeTrimmed()
-      },
-      () => {
-        removing = false
-      },
-    )
-  }
-
-  removeTrimmed()
 
   return {
     topic,
     partition,
     get earliest() {
-      return earliest
+      return trimming.earliest
     },
     get next() {
       return next
     },
-    append: async (news) => append(news),
-    read,
-    waitFor,
-    trim,
-    stopRemoving() {
-      stopped = true
+    append,
+    read(position) {
+      const held = position >= trimming.earliest && position <= next
+      if (!Number.isSafeInteger(position) || !held) throw outOfRange(position)
+      return stored.read(position, next)
+    },
+    waitFor: (position, signal) => arrivals.wait(() => position < next, signal),
+    async trim(before) {
+      if (!Number.isSafeInteger(before) || before < 0 || before > next) throw outOfRange(before)
+      await trimming.trim(before)
+    },
+    stopRemoving: trimming.stop,
+  }
+}
+
+/** Wakes who waits for more; no polling. */
+function createArrivals() {
+  const waiting = new Set<() => void>()
+  return {
+    tell(): void {
+      for (const wake of waiting) wake()
+    },
+    wait(come: () => boolean, signal: AbortSignal): Promise<void> {
+      if (come() || signal.aborted) return Promise.resolve()
+      return new Promise((resolve) => {
+        const wake = () => {
+          waiting.delete(wake)
+          signal.removeEventListener('abort', wake)
+          resolve()
+        }
+        waiting.add(wake)
+        signal.addEventListener('abort', wake)
+      })
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { Root } from './log-file.ts'
+import { createWriteQueue, type Waiting } from './write-queue.ts'
 
 /**
  * One transaction at a time, each holding everything that waits: group commit. The file is opened without
@@ -34,83 +35,42 @@ export interface WriterLimits {
   commitTimeoutMs: number
 }
 
-interface Waiting {
-  write: Write
-  resolve(): void
-  reject(error: Error): void
-}
-
 export function createWriter(root: Root, limits: WriterLimits): Writer {
-  const queue: Waiting[] = []
-  let pendingBytes = 0
+  const queue = createWriteQueue(limits)
   let running: Promise<void> | null = null
   let stalled = false
   let closed = false
+  const noAnswer = `the disk has not answered for ${limits.commitTimeoutMs} ms`
 
   function refusal(write: Write): string | null {
     if (closed) return 'the log is closed'
-    if (stalled) return `the disk has not answered for ${limits.commitTimeoutMs} ms`
-    if (queue.length >= limits.maxPendingWrites) return `${queue.length} writes wait for the disk`
-    if (pendingBytes > 0 && pendingBytes + write.bytes > limits.maxPendingBytes) {
-      return `${pendingBytes} bytes wait for the disk, the bound is ${limits.maxPendingBytes}`
-    }
-    return null
-  }
-
-  function take(): Waiting[] {
-    let bytes = 0
-    let count = 0
-    for (const { write } of queue) {
-      if (count > 0 && bytes + write.bytes > limits.maxTransactionBytes) break
-      bytes += write.bytes
-      count += 1
-    }
-    return queue.splice(0, count)
-  }
-
-  function settle(batch: Waiting[], error: Error | null): void {
-    for (const { write, resolve, reject } of batch) {
-      pendingBytes -= write.bytes
-      if (error === null) {
-        write.done()
-        resolve()
-      } else reject(error)
-    }
+    return stalled ? noAnswer : queue.fullFor(write)
   }
 
   async function runOne(batch: Waiting[]): Promise<void> {
     const committed = commit(root, batch)
-    let error = await within(committed, limits.commitTimeoutMs)
+    const error = await within(committed, limits.commitTimeoutMs)
+    if (error === null) return queue.settle(batch, null)
     if (error === 'late') {
       stalled = true
-      const late = new Error(
-        `the disk has not answered for ${limits.commitTimeoutMs} ms: unknown whether this was written`,
-      )
-      settle([...batch, ...queue.splice(0)], late)
+      const unknown = new Error(`${noAnswer}: unknown whether this was written`)
+      queue.settle([...batch, ...queue.takeAll()], unknown)
       await committed
       stalled = false
-      for (const { write } of batch) write.recover()
-      return
+      return recover(batch)
     }
-    if (error === null) return settle(batch, null)
-    for (const { write } of batch) write.recover()
+    recover(batch)
     const upkeep = batch.filter(({ write }) => write.kind === 'upkeep')
-    if (upkeep.length > 0 && upkeep.length < batch.length) {
-      settle(
-        batch.filter(({ write }) => write.kind === 'append'),
-        error,
-      )
-      error = await commit(root, upkeep)
-      if (error !== null) for (const { write } of upkeep) write.recover()
-      return settle(upkeep, error)
-    }
-    settle(batch, error)
+    const appends = batch.filter(({ write }) => write.kind === 'append')
+    queue.settle(appends, error)
+    if (appends.length > 0 && upkeep.length > 0) await runOne(upkeep)
+    else queue.settle(upkeep, error)
   }
 
   async function run(): Promise<void> {
     // What else arrives in this turn of the event loop joins the first transaction.
     await new Promise(setImmediate)
-    while (queue.length > 0) await runOne(take())
+    while (!queue.empty) await runOne(queue.take())
     running = null
   }
 
@@ -118,7 +78,6 @@ export function createWriter(root: Root, limits: WriterLimits): Writer {
     submit(write) {
       const reason = refusal(write)
       if (reason !== null) return Promise.reject(new Error(`nothing was written: ${reason}`))
-      pendingBytes += write.bytes
       return new Promise((resolve, reject) => {
         queue.push({ write, resolve, reject })
         running ??= run()
@@ -133,6 +92,10 @@ export function createWriter(root: Root, limits: WriterLimits): Writer {
       )
     },
   }
+}
+
+function recover(batch: readonly Waiting[]): void {
+  for (const { write } of batch) write.recover()
 }
 
 /** Null when durable, else why not; never rejects. */
