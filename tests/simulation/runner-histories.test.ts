@@ -122,7 +122,13 @@ class History {
       { ...base, type: 'remove', user: other } as never,
       { ...base, type: 'role', user: other, role: 'admin' } as never,
     ]
-    if (random.chance(0.3)) return random.pick(drafts)
+    const target = random.pick(this.#written.length > 0 ? this.#written : [base]).id
+    drafts.push(
+      { ...base, type: 'edit', target, body: { text: `edited ${random.below(9)}` } } as never,
+      { ...base, type: 'delete', target } as never,
+      { ...base, type: 'react', target, emoji: '👍' } as never,
+    )
+    if (random.chance(0.4)) return random.pick(drafts)
     return { ...base, type: 'send', body: { text: `${random.below(1_000)}` } } as never
   }
 
@@ -209,8 +215,8 @@ class History {
 
 function content(state: ConversationState | undefined): unknown {
   if (state === undefined) return undefined
-  const { floor: _, kept, members, ...rest } = state
-  return { ...rest, kept: [...kept], members: [...members].sort() }
+  const { floor: _, kept, deleted, members, ...rest } = state
+  return { ...rest, kept: [...kept], deleted: [...deleted], members: [...members].sort() }
 }
 
 async function live(seed: number): Promise<void> {

@@ -6,10 +6,11 @@ import {
   type StateSource,
 } from '@parley/chat-service/runner/state-source'
 import { apply } from '@parley/chat-service/sequencer/apply'
-import type { Accepted } from '@parley/chat-service/sequencer/outcome'
+import type { Accepted, Lookup } from '@parley/chat-service/sequencer/outcome'
 import {
   type ConversationState,
   emptyConversation,
+  keep,
   loadedFloor,
 } from '@parley/chat-service/sequencer/state'
 import { DatabaseUnavailable } from '@parley/platform/ports/database'
@@ -95,12 +96,14 @@ export class SimulatedDatabase implements StateSource {
     for (const request of requests) {
       const stored = moment.conversations.get(request.conversation)
       for (const id of request.ids) {
-        lookups.set(lookupKey(request.conversation, id), stored?.kept.get(id) ?? null)
+        lookups.set(lookupKey(request.conversation, id), foundIn(stored, id))
       }
       if (!request.state || stored === undefined) continue
       const kept = new Map([...stored.kept].slice(-this.#keep))
       const floor = loadedFloor(stored.head, kept)
-      states.set(request.conversation, { ...copyOf(stored), kept, floor })
+      const state = { ...copyOf(stored), kept: new Map(), deleted: new Map(), floor }
+      for (const [id, event] of kept) keep(state, id, event)
+      states.set(request.conversation, state)
     }
     await Promise.resolve()
     return { checkpoint: moment.checkpoint, states, lookups }
@@ -120,7 +123,15 @@ export class SimulatedDatabase implements StateSource {
   }
 }
 
+/** A row of `messages`: the event, and the deletion that a message's row also holds. */
+function foundIn(stored: ConversationState | undefined, id: string): Lookup {
+  const kept = stored?.kept.get(id)
+  if (kept === undefined) return null
+  const deletedSeq = stored?.deleted.get(id)
+  return deletedSeq === undefined ? kept : { ...kept, deletedSeq }
+}
+
 function copyOf(state: ConversationState): ConversationState {
   const members = new Map([...state.members].map(([user, m]) => [user, { ...m }]))
-  return { ...state, members, kept: new Map(state.kept) }
+  return { ...state, members, kept: new Map(state.kept), deleted: new Map(state.deleted) }
 }

@@ -5,15 +5,15 @@ import { encodeEventFrame } from '@parley/proto/event-frame'
 import { isBefore, type Position } from '@parley/proto/position'
 import { recordSchema } from '@parley/proto/record-headers'
 import { apply } from '../sequencer/apply.ts'
-import { decide } from '../sequencer/decide.ts'
-import type { Accepted, Lookup, Outcome } from '../sequencer/outcome.ts'
+import { decide, idsOf } from '../sequencer/decide.ts'
+import type { Accepted, Lookup, Lookups, Outcome } from '../sequencer/outcome.ts'
 import { type ConversationState, needsLookup } from '../sequencer/state.ts'
 import { answerTo } from './answer.ts'
 import { ConversationSlots, type Item, type Slot, stateWeight } from './conversation-slots.ts'
 import { EventAppender } from './event-appender.ts'
 import type { RunnerBounds, RunnerParts } from './runner-parts.ts'
 import { StateLoader } from './state-loader.ts'
-import type { Checkpoint } from './state-source.ts'
+import { type Checkpoint, lookupKey } from './state-source.ts'
 
 const frames = codecFor('parley.v1.msgpack')
 
@@ -136,8 +136,8 @@ export class PartitionRunner implements PartitionReader {
   #accept(item: Item): void {
     const slot = this.#slots.take(item.command.conversation)
     const ready = slot.state !== undefined && slot.queue.length === 0
-    if (ready && !needsLookup(slot.state as ConversationState, item.command.id)) {
-      this.#decide(slot, item, undefined)
+    if (ready && missing(slot.state as ConversationState, item) === undefined) {
+      this.#decide(slot, item)
       return
     }
     this.#slots.park(slot, item)
@@ -150,9 +150,9 @@ export class PartitionRunner implements PartitionReader {
       let decided = 0
       for (const item of slot.queue) {
         const state = slot.state as ConversationState
-        const lookup = lookups.get(this.#loader.key(item))
-        if (lookup === undefined && needsLookup(state, item.command.id)) break
-        this.#decide(slot, item, lookup)
+        const found = (id: string) => lookups.get(lookupKey(slot.conversation, id))
+        if (missing(state, item, found) !== undefined) break
+        this.#decide(slot, item, found)
         decided += 1
       }
       this.#slots.unpark(slot, decided)
@@ -161,9 +161,9 @@ export class PartitionRunner implements PartitionReader {
     this.#wakeReader?.()
   }
 
-  #decide(slot: Slot, item: Item, lookup: Lookup | undefined): void {
+  #decide(slot: Slot, item: Item, found?: Lookups): void {
     const state = slot.state as ConversationState
-    const outcome = decide(state, item.command, item.position, lookup)
+    const outcome = decide(state, item.command, item.position, found)
     if (outcome.type === 'accepted') {
       const before = stateWeight(state)
       apply(state, outcome, item.position)
@@ -210,4 +210,9 @@ export class PartitionRunner implements PartitionReader {
     this.#broken.abort()
     this.#parts.failed(error)
   }
+}
+
+/** An id that must be looked up before the command can be decided, and was not. */
+function missing(state: ConversationState, item: Item, found?: Lookups): string | undefined {
+  return idsOf(item.command).find((id) => needsLookup(state, id) && found?.(id) === undefined)
 }

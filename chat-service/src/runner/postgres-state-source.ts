@@ -1,9 +1,16 @@
 import type { Database, Sql } from '@parley/platform/ports/database'
+import { eventKindOf } from '@parley/proto/event-frame'
 import type { ConversationKind, History, Role } from '@parley/proto/frames'
 import { limits } from '@parley/proto/limits'
 import { type Position, startOf } from '@parley/proto/position'
-import type { Lookup } from '../sequencer/outcome.ts'
-import { type ConversationState, emptyConversation, loadedFloor } from '../sequencer/state.ts'
+import type { Found } from '../sequencer/outcome.ts'
+import {
+  type ConversationState,
+  emptyConversation,
+  type KeptId,
+  keep,
+  loadedFloor,
+} from '../sequencer/state.ts'
 import {
   type Checkpoint,
   EpochChanged,
@@ -36,7 +43,14 @@ interface EventRow {
   epoch: number
   command_offset: number
   command_index: number
+  kind: number
+  sender: string
+  target: string | null
+  deleted_seq: number | null
 }
+
+const eventColumns = `m.conversation_id, m.id, m.seq, m.at, m.hash, m.epoch, m.command_offset, m.command_index,
+  m.kind, m.sender, m.target, m.deleted_seq`
 
 /** States and ids out of the primary: a replica may lag behind what this owner has already seen ([R6]). */
 export function createPostgresStateSource(db: Database, epoch: number): StateSource {
@@ -100,20 +114,23 @@ async function readStates(sql: Sql, ids: string[]): Promise<Loaded['states']> {
     states.get(m.conversation_id)?.members.set(m.user_id, { role: m.role, from: m.from_seq })
   }
   const kept = await sql.query<EventRow>(
-    `select m.conversation_id, m.id, m.seq, m.at, m.hash, m.epoch, m.command_offset, m.command_index
+    `select ${eventColumns}
      from unnest($1::uuid[], $2::int8[]) as c (id, oldest)
      join messages m on m.conversation_id = c.id and m.seq > c.oldest
      order by m.conversation_id, m.seq`,
     [found, found.map((id) => (states.get(id)?.head ?? 0) - limits.keptIds)],
     'runner-kept',
   )
-  for (const row of kept) states.get(row.conversation_id)?.kept.set(row.id, keptOf(row))
+  for (const row of kept) {
+    const state = states.get(row.conversation_id)
+    if (state !== undefined) keep(state, row.id, keptOf(row))
+  }
   for (const state of states.values()) state.floor = loadedFloor(state.head, state.kept)
   return states
 }
 
 async function lookUp(sql: Sql, requests: LoadRequest[]): Promise<Loaded['lookups']> {
-  const lookups = new Map<string, Lookup>()
+  const lookups = new Map<string, Found | null>()
   const conversations: string[] = []
   const ids: string[] = []
   for (const request of requests) {
@@ -125,13 +142,13 @@ async function lookUp(sql: Sql, requests: LoadRequest[]): Promise<Loaded['lookup
   }
   if (ids.length === 0) return lookups
   const rows = await sql.query<EventRow>(
-    `select m.conversation_id, m.id, m.seq, m.at, m.hash, m.epoch, m.command_offset, m.command_index
+    `select ${eventColumns}
      from unnest($1::uuid[], $2::uuid[]) as q (conversation, id)
      join messages m on m.conversation_id = q.conversation and m.id = q.id`,
     [conversations, ids],
     'runner-lookup',
   )
-  for (const row of rows) lookups.set(lookupKey(row.conversation_id, row.id), keptOf(row))
+  for (const row of rows) lookups.set(lookupKey(row.conversation_id, row.id), foundOf(row))
   return lookups
 }
 
@@ -149,11 +166,20 @@ function stateOf(row: ConversationRow): ConversationState {
   }
 }
 
-function keptOf(row: EventRow): NonNullable<Lookup> {
+function keptOf(row: EventRow): KeptId {
   const position: Position = {
     epoch: row.epoch,
     offset: row.command_offset,
     index: row.command_index,
   }
-  return { hash: row.hash.toString('latin1'), seq: row.seq, at: row.at, position }
+  const { seq, at, sender } = row
+  const kind = eventKindOf(row.kind)
+  const kept: KeptId = { hash: row.hash.toString('latin1'), seq, at, position, kind, sender }
+  if (row.target !== null) kept.target = row.target
+  return kept
+}
+
+function foundOf(row: EventRow): Found {
+  const kept = keptOf(row)
+  return row.deleted_seq === null ? kept : { ...kept, deletedSeq: row.deleted_seq }
 }

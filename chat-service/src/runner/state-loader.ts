@@ -1,14 +1,14 @@
 import type { Logger } from '@parley/platform/process/logs'
 import { isBefore } from '@parley/proto/position'
+import { idsOf } from '../sequencer/decide.ts'
 import type { Lookup } from '../sequencer/outcome.ts'
 import { emptyConversation } from '../sequencer/state.ts'
 import { type Backoff, pause } from './backoff.ts'
-import type { ConversationSlots, Item, Slot } from './conversation-slots.ts'
+import type { ConversationSlots, Slot } from './conversation-slots.ts'
 import {
   type Checkpoint,
   EpochChanged,
   type LoadRequest,
-  lookupKey,
   type StateSource,
 } from './state-source.ts'
 
@@ -45,10 +45,6 @@ export class StateLoader {
   constructor(parts: StateLoaderParts, checkpoint: Checkpoint) {
     this.#parts = parts
     this.#freshest = checkpoint
-  }
-
-  key(item: Item): string {
-    return lookupKey(item.command.conversation, item.command.id)
   }
 
   wake(): void {
@@ -135,7 +131,7 @@ export class StateLoader {
       const wanted = new Set<string>()
       for (const item of slot.queue) {
         if (ids + wanted.size >= maxIds) break
-        wanted.add(item.command.id)
+        for (const id of idsOf(item.command)) wanted.add(id)
       }
       ids += wanted.size
       round.push(slot)

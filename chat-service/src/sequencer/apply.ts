@@ -1,7 +1,7 @@
-import type { CreatedBody, RoleBody, UpdatedBody, UsersBody } from '@parley/proto/frames'
+import type { CreatedBody, Event, RoleBody, UpdatedBody, UsersBody } from '@parley/proto/frames'
 import type { Position } from '@parley/proto/position'
 import type { Accepted, Outcome } from './outcome.ts'
-import type { ConversationState } from './state.ts'
+import { type ConversationState, type KeptId, keep } from './state.ts'
 
 /**
  * The state after an outcome. It is changed in place and returned: one partition owns it, and a conversation of
@@ -20,9 +20,16 @@ export function apply(
   state.head = event.seq
   state.lastAt = event.at
   state.lastPosition = position
-  state.kept.set(event.id, { hash, seq: event.seq, at: event.at, position })
+  keep(state, event.id, keptOf(event, hash, position))
   changeMembers(state, outcome)
   return state
+}
+
+function keptOf(event: Event, hash: string, position: Position): KeptId {
+  const { seq, at, kind, sender, target } = event
+  const kept: KeptId = { hash, seq, at, position, kind, sender }
+  if (target !== undefined) kept.target = target
+  return kept
 }
 
 function changeMembers(state: ConversationState, { event, hash, history }: Accepted): void {

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '@parley/proto/errors'
 import type { Event, History } from '@parley/proto/frames'
-import type { Position } from '@parley/proto/position'
+import type { KeptId } from './state.ts'
 
 /** What a command comes to. Expected refusals are values. */
 export type Outcome =
@@ -20,7 +20,14 @@ export interface Accepted {
 }
 
 /** What the database said of an id: its event, or null when it has none. */
-export type Lookup = { seq: number; at: number; hash: string; position: Position } | null
+export type Lookup = Found | null
+export interface Found extends KeptId {
+  /** A message's deletion, as far as the database has seen one. */
+  deletedSeq?: number
+}
+
+/** What was looked up for a command: of its own id, and of its target's. Undefined where nothing was. */
+export type Lookups = (id: string) => Lookup | undefined
 
 export function refused(code: ErrorCode, message: string): Outcome {
   return { type: 'refused', code, message }

@@ -2,20 +2,35 @@ import type {
   AddCommand,
   Command,
   CreateCommand,
+  DeleteCommand,
+  EditCommand,
+  ReactCommand,
   RemoveCommand,
   RoleCommand,
 } from '@parley/proto/commands'
 import type { Event, EventBody, EventKind } from '@parley/proto/frames'
 import { directConversationId } from '@parley/proto/ids'
 import { limits } from '@parley/proto/limits'
-import { type Outcome, refused } from './outcome.ts'
+import { type Found, type Outcome, refused } from './outcome.ts'
 import type { ConversationState, MemberState } from './state.ts'
+
+/** What a decision rests on besides state and command. */
+export interface Known {
+  /** `contentHash` of the command. */
+  hash: string
+  /** The accepted event with an id, if there is one up to the head. */
+  find(id: string): Found | undefined
+}
 
 /**
  * [R12] Rules number 1. Once released these answers never change: a change is a new file with the next number.
  * The caller has answered duplicates and checked the id.
  */
-export function decideByRules1(state: ConversationState, command: Command, hash: string): Outcome {
+export function decideByRules1(
+  state: ConversationState,
+  command: Command,
+  { hash, find }: Known,
+): Outcome {
   if (command.type === 'create') return create(state, command, hash)
   const member = state.members.get(command.sender)
   if (member === undefined) return refused('not_found', 'no such conversation')
@@ -39,7 +54,35 @@ export function decideByRules1(state: ConversationState, command: Command, hash:
     case 'edit':
     case 'delete':
     case 'react':
-      return refused('unsupported', `${command.type} is not known here`)
+      return change(state, command, { member, hash, message: find(command.target) })
+  }
+}
+
+/** What is done to a message: only while it is there. */
+function change(
+  state: ConversationState,
+  command: EditCommand | DeleteCommand | ReactCommand,
+  known: { member: MemberState; hash: string; message: Found | undefined },
+): Outcome {
+  const { member, hash, message } = known
+  const { target } = command
+  const gone = message?.kind !== 'message' || message.deletedSeq !== undefined
+  if (gone || message.seq < member.from) return refused('not_found', 'no such message')
+  const own = message.sender === command.sender
+  switch (command.type) {
+    case 'edit':
+      if (!own) return refused('forbidden', 'only its sender edits a message')
+      return accept(state, command, hash, { kind: 'edit', target, body: command.body })
+    case 'delete':
+      if (!own && member.role === 'member') {
+        return refused('forbidden', 'only its sender, an owner or an admin deletes a message')
+      }
+      return accept(state, command, hash, { kind: 'delete', target })
+    case 'react': {
+      const { emoji } = command
+      const body = command.remove === true ? { emoji, remove: true } : { emoji }
+      return accept(state, command, hash, { kind: 'reaction', target, body })
+    }
   }
 }
 
@@ -140,17 +183,16 @@ function accept(
   state: ConversationState,
   command: Command,
   hash: string,
-  what: { kind: EventKind; body: EventBody },
+  what: { kind: EventKind; body?: EventBody; target?: string },
 ): Outcome {
   const event: Event = {
     type: 'event',
     conversation: command.conversation,
     seq: state.head + 1,
     id: command.id,
-    kind: what.kind,
     sender: command.sender,
     at: Math.max(command.at, state.lastAt),
-    body: what.body,
+    ...what,
   }
   return { type: 'accepted', event, hash }
 }

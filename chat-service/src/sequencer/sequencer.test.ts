@@ -133,6 +133,79 @@ describe('send', () => {
   })
 })
 
+describe('edit, delete, react', () => {
+  const about = (g: ReturnType<typeof group>, sender: string, target: string) => ({
+    edit: { ...g.base(sender), type: 'edit', target, body: { text: 'edited' } } as Command,
+    delete: { ...g.base(sender), type: 'delete', target } as Command,
+    react: { ...g.base(sender), type: 'react', target, emoji: '👍' } as Command,
+  })
+
+  it('only its sender edits a message; its sender, an owner or an admin deletes it; members react', () => {
+    const g = group()
+    const message = g.send(bob, 'mine')
+    g.run(message)
+    expect(g.run(about(g, alice, message.id).edit)).toEqual(refusedWith('forbidden'))
+    expect(g.run(about(g, carol, message.id).delete)).toEqual(refusedWith('forbidden'))
+    expect(g.run(about(g, carol, message.id).react)).toEqual(acceptedAt(3))
+    expect(g.run(about(g, bob, message.id).edit)).toMatchObject({
+      event: { kind: 'edit', target: message.id, body: { text: 'edited' } },
+    })
+    expect(g.run(about(g, dave, message.id).react)).toEqual(refusedWith('not_found'))
+    const deleted = g.run(about(g, alice, message.id).delete)
+    expect(deleted).toMatchObject({ event: { kind: 'delete', target: message.id } })
+    expect(deleted).not.toHaveProperty('event.body')
+  })
+
+  it('nothing is done to a message once deleted, to another kind of event, or to none', () => {
+    const g = group()
+    const message = g.send(bob, 'mine')
+    g.run(message)
+    const edit = about(g, bob, message.id).edit
+    g.run(edit)
+    g.run(about(g, bob, message.id).delete)
+    for (const target of [message.id, edit.id, newId(now)]) {
+      for (const command of Object.values(about(g, bob, target))) {
+        expect(g.run(command)).toEqual(refusedWith('not_found'))
+      }
+    }
+  })
+
+  it('[R8] a target no longer kept is looked up; a deletion beyond the head in memory does not count', () => {
+    const g = group()
+    const message = g.send(bob, 'old', { id: newId(now - 3_600_000) })
+    g.run(message)
+    for (let n = 0; n < limits.keptIds + 1; n++) g.run(g.send(alice, `${n}`))
+    trimKept(g.state, position(g.nextOffset()))
+    const { edit } = about(g, bob, message.id)
+    const at = position(g.nextOffset())
+    expect(() => decide(g.state, edit, at)).toThrow(/not looked up/)
+    const row = {
+      seq: 2,
+      at: now,
+      hash: 'x',
+      kind: 'message',
+      sender: bob,
+      position: position(1),
+    } as const
+    const answer = (found: object) =>
+      decide(g.state, edit, at, (id) => (id === message.id ? { ...row, ...found } : null))
+    expect(answer({})).toEqual(acceptedAt(g.state.head + 1))
+    expect(answer({ deletedSeq: g.state.head })).toEqual(refusedWith('not_found'))
+    expect(answer({ deletedSeq: g.state.head + 1 })).toEqual(acceptedAt(g.state.head + 1))
+    expect(answer({ sender: alice })).toEqual(refusedWith('forbidden'))
+  })
+
+  it('[G6] what lies before a member’s `from` is not there for it', () => {
+    const c = conversation()
+    c.run({ ...c.base(alice), type: 'create', kind: 'group', history: 'joined', members: [alice] })
+    const message: Command = { ...c.base(alice), type: 'send', body: { text: 'early' } }
+    c.run(message)
+    c.run({ ...c.base(alice), type: 'add', users: [bob] })
+    const react: Command = { ...c.base(bob), type: 'react', target: message.id, emoji: '👍' }
+    expect(c.run(react)).toEqual(refusedWith('not_found'))
+  })
+})
+
 describe('[R8] exact dedupe', () => {
   function busy(count: number) {
     const g = group()
@@ -154,8 +227,9 @@ describe('[R8] exact dedupe', () => {
     const old = g.sent[0] as SendCommand
     expect(needsLookup(g.state, old.id)).toBe(true)
     expect(() => decide(g.state, old, position(g.nextOffset()))).toThrow(/not looked up/)
-    const hit = { seq: 2, at: now, hash: '', position: position(1) }
-    expect(decide(g.state, old, position(g.nextOffset()), { ...hit, hash: 'another' })).toEqual(
+    const hit = { seq: 2, at: now, hash: 'another', position: position(1) }
+    const event = { ...hit, kind: 'message', sender: alice } as const
+    expect(decide(g.state, old, position(g.nextOffset()), () => event)).toEqual(
       refusedWith('id_conflict'),
     )
   })
@@ -165,8 +239,9 @@ describe('[R8] exact dedupe', () => {
     trimKept(g.state, position(g.nextOffset()))
     const unseen = g.send(alice, 'new', { id: newId(now) })
     expect(needsLookup(g.state, unseen.id)).toBe(true)
-    const future = { seq: g.state.head + 1, at: now, hash: 'x', position: position(99_999) }
-    expect(decide(g.state, unseen, position(g.nextOffset()), future)).toEqual(
+    const what = { at: now, hash: 'x', kind: 'message', sender: alice } as const
+    const future = { ...what, seq: g.state.head + 1, position: position(99_999) }
+    expect(decide(g.state, unseen, position(g.nextOffset()), () => future)).toEqual(
       acceptedAt(g.state.head + 1),
     )
   })

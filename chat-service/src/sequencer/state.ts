@@ -1,4 +1,4 @@
-import type { ConversationKind, History, Role } from '@parley/proto/frames'
+import type { ConversationKind, EventKind, History, Role } from '@parley/proto/frames'
 import { idTime } from '@parley/proto/ids'
 import { limits } from '@parley/proto/limits'
 import { isBefore, type Position, startOf } from '@parley/proto/position'
@@ -9,13 +9,17 @@ export interface MemberState {
   from: number
 }
 
-/** An accepted id: what a retry of it is answered with. */
+/** An accepted id: what a retry of it is answered with, and what an edit or a delete of it must know. */
 export interface KeptId {
   /** `contentHash` as a latin1 string: 16 characters. */
   hash: string
   seq: number
   at: number
   position: Position
+  kind: EventKind
+  sender: string
+  /** The message that an edit, delete or reaction is about. */
+  target?: string
 }
 
 /** All that `decide` knows of one conversation. `head` 0 means that it doesn't exist yet. */
@@ -32,6 +36,8 @@ export interface ConversationState {
   members: Map<string, MemberState>
   /** [R8] The last accepted ids, oldest first. */
   kept: Map<string, KeptId>
+  /** Messages deleted by one of the kept events, with that event's seq. */
+  deleted: Map<string, number>
   /** [R8] The greatest id time ever dropped from `kept`; below every id's when none was. */
   floor: number
   /** What created it, so that creating it again is told from creating another. */
@@ -52,6 +58,7 @@ export function emptyConversation(id: string): ConversationState {
     lastPosition: { ...startOf(0), offset: -1 },
     members: new Map(),
     kept: new Map(),
+    deleted: new Map(),
     floor: nothingDropped,
     createdHash: '',
     createdAt: 0,
@@ -69,7 +76,7 @@ export function loadedFloor(head: number, kept: ReadonlyMap<string, KeptId>): nu
   return oldest.at + limits.idAheadMs
 }
 
-/** [R8] Whether the database must be asked before this id is decided. */
+/** [R8] Whether the database must be asked of this id: it is not kept, and may be that of an event long past. */
 export function needsLookup(state: ConversationState, id: string): boolean {
   return !state.kept.has(id) && idTime(id) <= state.floor
 }
@@ -86,6 +93,7 @@ export function trimKept(
   for (const [id, kept] of state.kept) {
     if (state.kept.size <= keep || !isBefore(kept.position, stored)) return
     state.kept.delete(id)
+    if (kept.kind === 'delete' && kept.target !== undefined) state.deleted.delete(kept.target)
     state.floor = Math.max(state.floor, idTime(id))
   }
 }
@@ -93,4 +101,10 @@ export function trimKept(
 /** [R13] Whether the state may leave memory, as far as the database is concerned. */
 export function isStored(state: ConversationState, stored: Position): boolean {
   return state.head === 0 || isBefore(state.lastPosition, stored)
+}
+
+/** Adds an accepted id; they come in the order of their seqs. */
+export function keep(state: ConversationState, id: string, kept: KeptId): void {
+  state.kept.set(id, kept)
+  if (kept.kind === 'delete' && kept.target !== undefined) state.deleted.set(kept.target, kept.seq)
 }

@@ -90,6 +90,7 @@ export const schema001 = [
      seq bigint not null,
      at bigint not null,
      command_offset bigint not null,
+     deleted_seq bigint,
      command_index int not null,
      epoch int not null,
      kind smallint not null,

@@ -228,14 +228,14 @@ function eraseBodies(sql: Sql, part: Readonly<Projection['erased']>) {
   return sql.query(
     `with v as (select * from unnest($1::uuid[], $2::uuid[], $3::int8[]) as v (conversation_id, target, seq)),
        gone as (
-         select m.conversation_id, m.seq from v join messages m
+         select m.conversation_id, m.seq, v.seq as deleted_seq from v join messages m
            on m.conversation_id = v.conversation_id and m.id = v.target and m.seq < v.seq
          union all
-         select m.conversation_id, m.seq from v join messages m
+         select m.conversation_id, m.seq, null from v join messages m
            on m.conversation_id = v.conversation_id and m.target = v.target and m.seq < v.seq
            and m.kind = ${eventKindCodes.edit}
        )
-     update messages m set body = null from gone
+     update messages m set body = null, deleted_seq = gone.deleted_seq from gone
      where m.conversation_id = gone.conversation_id and m.seq = gone.seq`,
     [
       uuids(part.map((e) => e.conversation)),
