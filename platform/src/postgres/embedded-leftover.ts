@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile, realpath, writeFile } from 'node:fs/promises'
+import { readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -20,9 +20,15 @@ const insistence = [
 export async function stopLeftover(data: string, log: Log): Promise<void> {
   if (process.platform === 'win32') return
   const file = join(data, 'postmaster.pid')
-  const text = await readFile(file, 'utf8').catch(() => '')
+  const text = await readFile(file, 'utf8').catch(() => undefined)
+  if (text === undefined) return
+  if (text === '') {
+    // A crash while it was made, before any server ran; PostgreSQL would refuse it.
+    await rm(file)
+    return
+  }
   const pid = Number(text.split('\n')[0])
-  if (!Number.isSafeInteger(pid) || pid <= 1 || !isAlive(pid)) return
+  if (!Number.isSafeInteger(pid) || pid < 1 || !isAlive(pid)) return
   if (!(await isPostmaster(pid, data))) {
     // Another process got the number of a dead postmaster, and PostgreSQL would take it for a living one. It
     // accepts its own parent's number, and still checks by the other lines that no orphan uses the data.

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { lockFolder } from '../process/folder-lock.ts'
 import type { Log } from '../process/logs.ts'
 import { StartError } from '../process/start-error.ts'
-import { prepareBinaries } from './embedded-binaries.ts'
+import { findPackage, platformPackage, prepareBinaries } from './embedded-binaries.ts'
 import { ensureCluster, superuser } from './embedded-cluster.ts'
 import { stopLeftover } from './embedded-leftover.ts'
 import { choosePlace } from './embedded-place.ts'
@@ -19,6 +19,10 @@ export interface EmbeddedPostgresOptions {
   runAs?: ChildUser
   /** As root: where the database goes when that user can't reach `dataDir`. */
   elsewhere?: string
+  /** The npm package with the binaries; without it the one for this platform. */
+  packageName?: string
+  /** A free TCP port, asked for again when it was taken meanwhile. */
+  choosePort?: () => Promise<number>
   startTimeoutMs?: number
   /** How long each step of a stop may take: fast, immediate, kill. */
   stopTimeoutMs?: number
@@ -47,7 +51,12 @@ export async function startEmbeddedPostgres(
     throw new StartError(`another Parley uses the database in ${place.folder}`)
   }
   try {
-    const binaries = await prepareBinaries(place.folder, place.user, log)
+    const binaries = await prepareBinaries({
+      found: await findPackage(options.packageName ?? platformPackage()),
+      folder: place.folder,
+      user: place.user,
+      log,
+    })
     await stopLeftover(join(place.folder, 'data'), log)
     const password = await ensureCluster(place, binaries)
     const server = await startServer({
@@ -57,6 +66,7 @@ export async function startEmbeddedPostgres(
       startTimeoutMs: options.startTimeoutMs ?? 60_000,
       stopTimeoutMs: options.stopTimeoutMs ?? 10_000,
       ...(options.onCrash === undefined ? {} : { onCrash: options.onCrash }),
+      ...(options.choosePort === undefined ? {} : { choosePort: options.choosePort }),
     })
     return {
       url: `postgresql://${superuser}:${password}@127.0.0.1:${server.port}/postgres`,
