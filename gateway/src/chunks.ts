@@ -1,6 +1,6 @@
 import { type Codec, jsonFromMsgpack } from '@parley/proto/codec'
 import type { Chunk } from './outbound.ts'
-import type { Run } from './rooms.ts'
+import type { Run } from './reader.ts'
 
 /** Frames that already have the codec's form, as one chunk. */
 export function chunkOf(codec: Codec, frames: readonly Uint8Array[]): Chunk {

@@ -1,7 +1,7 @@
 import type { UserNotice } from '@parley/proto/fan-out'
 import type { ServerFrame } from '@parley/proto/frames'
 import type { Outbound } from './outbound.ts'
-import type { Reader } from './rooms.ts'
+import type { Reader } from './reader.ts'
 import type { Session } from './session.ts'
 
 /** One socket and what belongs to it. */

@@ -4,7 +4,7 @@ import { type Failure, failure } from '@parley/proto/errors'
 import { formatId, parseId } from '@parley/proto/ids'
 import { DirectoryService } from '@parley/proto/rpc/directory_pb'
 import { createGate, type Gate } from './gate.ts'
-import type { MembershipAnswer } from './rooms.ts'
+import type { MembershipAnswer } from './reader.ts'
 
 /** One conversation of a user, as of one snapshot. */
 export interface MemberOf {

@@ -8,7 +8,8 @@ import { answer, type Connection } from './connection.ts'
 import type { Flusher } from './flusher.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import type { Chunk } from './outbound.ts'
-import { type Reader, Room, type RoomSink, type Run } from './rooms.ts'
+import type { Reader, RoomSink, Run } from './reader.ts'
+import { Room } from './rooms.ts'
 
 /** A room with its subscription, kept while somebody holds it. */
 export interface HeldRoom {

@@ -1,6 +1,6 @@
 import type { Connection } from './connection.ts'
 import type { Directory } from './directory.ts'
-import type { Reader } from './rooms.ts'
+import type { Reader } from './reader.ts'
 
 /**
  * Asks the directory for readers that are held, and again until its answer suffices: at once, then after `firstMs`,

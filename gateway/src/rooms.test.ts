@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type MembershipAnswer, type Reader, Room, type RoomSink, type Run } from './rooms.ts'
+import type { MembershipAnswer, Reader, RoomSink, Run } from './reader.ts'
+import { Room } from './rooms.ts'
 
 const frame = (seq: number) => new Uint8Array([seq])
 const run = (first: number, last: number, removed: Run['removed'] = []): Run => ({

@@ -1,3 +1,6 @@
+import type { MembershipAnswer, Reader, RoomSink, Run } from './reader.ts'
+import { RecentFrames } from './recent-frames.ts'
+
 /**
  * Which events each reader of a conversation gets. Pure: no clock, no I/O; what is to be done is told to a sink.
  *
@@ -6,67 +9,8 @@
  * Whatever does not follow is withheld until the directory has been asked anew, and then told by a gap ([G7]).
  */
 
-/** Neighbouring events, one frame a seq from `first` on. */
-export interface Run {
-  readonly first: number
-  /** `event` frames as MessagePack. */
-  readonly frames: readonly Uint8Array[]
-  /** Users removed by the event with that seq. */
-  readonly removed: readonly { readonly seq: number; readonly user: string }[]
-}
-
-export interface Reader<C> {
-  readonly room: Room<C>
-  readonly connection: C
-  readonly user: string
-  /** The next seq this reader is due; its membership is proven as of the one before. */
-  next: number
-  /** The directory, or the notice that added it, proves its membership as of this seq. */
-  since: number
-  /** `held`: withheld until the directory answers. `resuming`: withheld until its page of missed events was sent. */
-  state: 'live' | 'held' | 'resuming' | 'gone'
-  /** Events were withheld; nothing follows before a gap has said so. */
-  owed: boolean
-  /** Removed by the event with this seq, of which a notice told before the event came. 0: none. */
-  until: number
-  /** Added again by the event with this seq, of which a notice told before its removal came. 0: none. */
-  readmitted: number
-  /** The last removal that a notice told of. 0: none. */
-  expelled: number
-  /** Ticks that `until` has waited for its event. */
-  waitedTicks: number
-}
-
-export interface RoomSink<C> {
-  /**
-   * Send the events `first` to `last` of a run. False when the link can't carry them now; then `drained` is to be
-   * called once it can.
-   */
-  deliver(reader: Reader<C>, run: Run, first: number, last: number): boolean
-  /** Tell that events up to `head` were withheld. False as in `deliver`. */
-  gap(reader: Reader<C>, head: number): boolean
-  /** The reader's user is outside now, and the reader gone from the room. */
-  removed(reader: Reader<C>): void
-  /** The reader has gone by its removal, but an event after that, `seq`, added its user again. */
-  readmitted(reader: Reader<C>, seq: number): void
-  /**
-   * Ask the directory whether the user is inside, in a snapshot no older than `knownHead`, then call `checked`.
-   * `again`: the last answer did not suffice.
-   */
-  recheck(reader: Reader<C>, knownHead: number, again: boolean): void
-}
-
-/** What the directory says: inside as of `head`, or outside in a snapshot no older than `asOf`. */
-export type MembershipAnswer =
-  | { inside: true; head: number }
-  | { inside: false; asOf: number }
-  | 'unavailable'
-
 /** Users whose removal is remembered; beyond, who joins from an older snapshot asks the directory anew. */
 const maxRemovals = 256
-/** Frames kept for readers that wait for their resume page. */
-const maxRecentFrames = 256
-const maxRecentBytes = 256 * 1024
 
 export class Room<C> {
   readonly conversation: string
@@ -81,7 +25,7 @@ export class Room<C> {
   /** The last removal seen of each user since `#observedFrom`. */
   readonly #removals = new Map<string, number>()
   #resuming = 0
-  #recent: { first: number; frames: Uint8Array[]; bytes: number } | null = null
+  #recent: RecentFrames | null = null
   /** A head that the directory told and no publish has shown yet. */
   #rumouredHead = 0
   #rumourTicks = 0
@@ -178,7 +122,7 @@ export class Room<C> {
     this.active = true
     if (run.first > before + 1) this.#forget(run.first)
     this.head = last
-    this.#keepRecent(run, before)
+    this.#recent?.add(run, before)
     const removals = this.#noteRemovals(run, before)
     for (const reader of this.readers) {
       const removal = removals?.get(reader.user)?.find((seq) => seq >= reader.next) ?? 0
@@ -252,7 +196,7 @@ export class Room<C> {
     if (reader.state !== 'live' || reader.owed) return false
     reader.state = 'resuming'
     this.#resuming += 1
-    this.#recent ??= { first: this.head + 1, frames: [], bytes: 0 }
+    this.#recent ??= new RecentFrames(this.head + 1)
     return true
   }
 
@@ -261,16 +205,12 @@ export class Room<C> {
     if (reader.state !== 'resuming') return
     const recent = this.#recent
     reader.state = 'live'
-    if (
-      last !== null &&
-      last >= reader.next - 1 &&
-      (last >= this.head || covers(recent, last + 1))
-    ) {
+    const whole = last !== null && last >= reader.next - 1
+    if (whole && (last >= this.head || (recent !== null && recent.first <= last + 1))) {
       reader.next = last + 1
       if (recent !== null && last < this.head) {
-        const run = { first: recent.first, frames: recent.frames.slice(), removed: [] }
         reader.next = this.head + 1
-        if (!this.#sink.deliver(reader, run, last + 1, this.head)) reader.owed = true
+        reader.owed = !this.#sink.deliver(reader, recent.run(), last + 1, this.head)
       }
     } else {
       reader.next = Math.max(reader.next, this.head + 1)
@@ -373,7 +313,7 @@ export class Room<C> {
   #forget(observedFrom: number): void {
     this.#observedFrom = observedFrom
     this.#removals.clear()
-    if (this.#recent !== null) this.#recent = { first: observedFrom, frames: [], bytes: 0 }
+    if (this.#recent !== null) this.#recent = new RecentFrames(observedFrom)
   }
 
   /** By user, the removals of this run, ascending. */
@@ -393,21 +333,4 @@ export class Room<C> {
     }
     return byUser
   }
-
-  #keepRecent(run: Run, before: number): void {
-    const recent = this.#recent
-    if (recent === null) return
-    for (const frame of run.frames.slice(Math.max(0, before + 1 - run.first))) {
-      recent.frames.push(frame)
-      recent.bytes += frame.length
-    }
-    while (recent.frames.length > maxRecentFrames || recent.bytes > maxRecentBytes) {
-      recent.bytes -= recent.frames.shift()?.length ?? 0
-      recent.first += 1
-    }
-  }
-}
-
-function covers(recent: { first: number } | null, seq: number): boolean {
-  return recent !== null && recent.first <= seq
 }

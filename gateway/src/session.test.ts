@@ -5,7 +5,8 @@ import { newId } from '@parley/proto/ids'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createSendLimiter } from './send-limiter.ts'
-import { defaultSessionBounds, Session, type SessionBounds } from './session.ts'
+import { defaultSessionBounds, Session } from './session.ts'
+import type { SessionBounds } from './session-ports.ts'
 
 const user = newId()
 const sessionId = newId()

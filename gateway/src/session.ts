@@ -1,54 +1,14 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
 import type { DecodedFrame, DecodedMessage } from '@parley/proto/codec'
-import {
-  type CloseReason,
-  type ErrorCode,
-  errors,
-  type Failure,
-  failure,
-} from '@parley/proto/errors'
-import type {
-  Ack,
-  Auth,
-  ClientFrame,
-  ErrorFrame,
-  Hello,
-  ServerFrame,
-  Sync,
-} from '@parley/proto/frames'
+import { type CloseReason, type Failure, failure } from '@parley/proto/errors'
+import type { Ack, Auth, ClientFrame, ErrorFrame, Hello, Sync } from '@parley/proto/frames'
 import { limits } from '@parley/proto/limits'
+import { errorFrame } from './error-frame.ts'
 import { frameHandlers, type Handling } from './frame-handlers.ts'
 import { Refusals } from './refusals.ts'
 import type { SendLimiter } from './send-limiter.ts'
-import { fullBucket, type Rate, type TokenBucket, takeTokens } from './token-bucket.ts'
-
-/** What a session wants done; each call is carried out at once and in order. */
-export interface SessionPorts {
-  send(frame: ServerFrame): void
-  /** Nothing is sent after this; what was sent before still goes out. */
-  close(reason: CloseReason): void
-  /** To be answered by `ready` or `rejected`. */
-  authenticate(hello: Hello): void
-  /** To be answered by `renewed`. */
-  verify(token: string, ref: string | undefined): void
-  /** Once ok, to be answered by `replied`. */
-  submit(draft: CommandDraft): { ok: true } | Failure
-  /** To be answered by `synced`. */
-  sync(request: Sync): void
-}
-
-export interface SessionBounds {
-  helloMs: number
-  inFlight: number
-  syncsInFlight: number
-  /** What may wait while a hello is being looked into. */
-  queuedFrames: number
-  queuedBytes: number
-  /** Conversations held back at once ([G5]). */
-  refusals: number
-  /** All frames of the connection, whatever they are; beyond, it is closed. */
-  frames: Rate
-}
+import type { Identity, SessionBounds, SessionPorts } from './session-ports.ts'
+import { fullBucket, type TokenBucket, takeTokens } from './token-bucket.ts'
 
 export const defaultSessionBounds: Omit<SessionBounds, 'frames'> = {
   helloMs: limits.helloMs,
@@ -57,13 +17,6 @@ export const defaultSessionBounds: Omit<SessionBounds, 'frames'> = {
   queuedFrames: 64,
   queuedBytes: 64 * 1024,
   refusals: 1_024,
-}
-
-/** What a verified token says; times are milliseconds since 1970. */
-export interface Identity {
-  user: string
-  session: string
-  expiresAt: number
 }
 
 /** While a fresh token is being verified, an expired one lasts this much longer at most. */
@@ -346,17 +299,4 @@ export class Session {
     this.closed()
     this.#ports.close(reason)
   }
-}
-
-export function errorFrame(
-  why: { code: ErrorCode; message: string; retryAfterMs?: number },
-  about: { id?: string | undefined; ref?: string | undefined } = {},
-): ErrorFrame {
-  const { code, retryAfterMs } = why
-  const message = why.message.slice(0, limits.errorMessageLength)
-  const frame: ErrorFrame = { type: 'error', code, message, retryable: errors[code].retryable }
-  if (about.id !== undefined) frame.id = about.id
-  if (about.ref !== undefined) frame.ref = about.ref
-  if (retryAfterMs !== undefined) frame.retryAfterMs = retryAfterMs
-  return frame
 }

@@ -4,7 +4,7 @@ import type { Sync } from '@parley/proto/frames'
 import { limits } from '@parley/proto/limits'
 import { answer, type Connection } from './connection.ts'
 import type { Directory } from './directory.ts'
-import { errorFrame } from './session.ts'
+import { errorFrame } from './error-frame.ts'
 
 /** Answers a `sync` with a page of the directory, no older than what this connection knows of. */
 export async function answerSync(

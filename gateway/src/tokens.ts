@@ -4,7 +4,6 @@ import {
   accessTokenAlgorithm,
   accessTokenAudience,
   accessTokenIssuer,
-  accessTokenToleranceSeconds,
   accessTokenType,
 } from '@parley/proto/tokens'
 import {
@@ -16,7 +15,7 @@ import {
   jwtVerify,
 } from 'jose'
 import type { Directory } from './directory.ts'
-import type { Identity } from './session.ts'
+import type { Identity } from './session-ports.ts'
 
 /** Verifies access tokens here, with keys that the directory gave. */
 export interface TokenVerifier {
@@ -24,8 +23,10 @@ export interface TokenVerifier {
   verify(token: string): Promise<({ ok: true } & Identity) | Failure>
 }
 
-/** A token under an unknown key makes the keys be fetched again, at most once in this time. */
-const refetchMs = 3_000
+/** A token under an unknown key waits for the keys to be fetched anew, which happens at most once in this time. */
+const refetchMs = 1_000
+/** Keys are fetched anew after this even if all are known, so that a retired one is let go. */
+const keysLastMs = 300_000
 
 class KeysUnavailable extends Error {}
 class UnknownKey extends Error {}
@@ -39,26 +40,26 @@ export function createTokenVerifier(
   let fetching: Promise<void> | null = null
 
   async function fetchKeys(): Promise<void> {
+    const waitMs = fetchedAt + refetchMs - now()
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, Math.min(waitMs, refetchMs)))
     const answer = await directory.signingKeys()
-    if (!answer.ok) throw new KeysUnavailable()
-    const { keys: jwks } = JSON.parse(answer.jwks) as { keys: JWK[] }
-    const fetched = new Map<string, CryptoKey>()
-    for (const jwk of jwks) {
-      if (jwk.kid === undefined || jwk.kty !== 'OKP' || jwk.crv !== 'Ed25519') continue
-      fetched.set(jwk.kid, (await importJWK(jwk, accessTokenAlgorithm)) as CryptoKey)
-    }
-    keys = fetched
+    if (!answer.ok) throw new KeysUnavailable(answer.message)
+    keys = await importKeys(answer.jwks)
     fetchedAt = now()
+  }
+
+  function refetch(): Promise<void> {
+    fetching ??= fetchKeys().finally(() => {
+      fetching = null
+    })
+    return fetching
   }
 
   async function keyOf({ kid }: CompactJWSHeaderParameters): Promise<CryptoKey> {
     if (kid === undefined) throw new UnknownKey()
-    if (!keys.has(kid) && now() - fetchedAt >= refetchMs) {
-      fetching ??= fetchKeys().finally(() => {
-        fetching = null
-      })
-      await fetching
-    }
+    if (!keys.has(kid)) await refetch()
+    // Known keys serve on while the directory is away.
+    else if (now() - fetchedAt > keysLastMs) refetch().catch(() => {})
     const key = keys.get(kid)
     if (key === undefined) throw new UnknownKey()
     return key
@@ -73,15 +74,14 @@ export function createTokenVerifier(
           issuer: accessTokenIssuer,
           audience: accessTokenAudience,
           requiredClaims: ['sub', 'sid', 'exp'],
-          clockTolerance: accessTokenToleranceSeconds,
+          // No tolerance: what is told of a token's end holds for the open socket too ([G11]).
           currentDate: new Date(now()),
         })
         const { sub, sid, exp } = payload
         if (!isId(sub) || !isId(sid) || exp === undefined) {
           return failure('unauthenticated', 'the token does not name a user and a session')
         }
-        const expiresAt = (exp + accessTokenToleranceSeconds) * 1_000
-        return { ok: true, user: sub, session: sid, expiresAt }
+        return { ok: true, user: sub, session: sid, expiresAt: exp * 1_000 }
       } catch (error) {
         if (error instanceof errors.JWTExpired) {
           return failure('token_expired', 'the access token has expired')
@@ -92,5 +92,20 @@ export function createTokenVerifier(
         return failure('unauthenticated', 'the access token is not valid')
       }
     },
+  }
+}
+
+/** Throws KeysUnavailable when it is no JWK Set; keys of other kinds are left out. */
+async function importKeys(jwks: string): Promise<Map<string, CryptoKey>> {
+  try {
+    const { keys } = JSON.parse(jwks) as { keys: JWK[] }
+    const ours = keys.filter(({ kty, crv }) => kty === 'OKP' && crv === 'Ed25519')
+    const imported = ours.map(
+      async (jwk) =>
+        [String(jwk.kid), (await importJWK(jwk, accessTokenAlgorithm)) as CryptoKey] as const,
+    )
+    return new Map(await Promise.all(imported))
+  } catch (error) {
+    throw new KeysUnavailable('the directory gave no JWK Set', { cause: error })
   }
 }

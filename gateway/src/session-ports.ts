@@ -1,0 +1,39 @@
+import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
+import type { CloseReason, Failure } from '@parley/proto/errors'
+import type { Hello, ServerFrame, Sync } from '@parley/proto/frames'
+import type { Rate } from './token-bucket.ts'
+
+/** What a session wants done; each call is carried out at once and in order. */
+export interface SessionPorts {
+  send(frame: ServerFrame): void
+  /** Nothing is sent after this; what was sent before still goes out. */
+  close(reason: CloseReason): void
+  /** To be answered by `ready` or `rejected`. */
+  authenticate(hello: Hello): void
+  /** To be answered by `renewed`. */
+  verify(token: string, ref: string | undefined): void
+  /** Once ok, to be answered by `replied`. */
+  submit(draft: CommandDraft): { ok: true } | Failure
+  /** To be answered by `synced`. */
+  sync(request: Sync): void
+}
+
+export interface SessionBounds {
+  helloMs: number
+  inFlight: number
+  syncsInFlight: number
+  /** What may wait while a hello is being looked into. */
+  queuedFrames: number
+  queuedBytes: number
+  /** Conversations held back at once ([G5]). */
+  refusals: number
+  /** All frames of the connection, whatever they are; beyond, it is closed. */
+  frames: Rate
+}
+
+/** What a verified token says; times are milliseconds since 1970. */
+export interface Identity {
+  user: string
+  session: string
+  expiresAt: number
+}
