@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import type { Log } from '../process/logs.ts'
 
 export interface ServerLog {
@@ -22,8 +21,14 @@ export function readServerLog(child: ChildProcess, log: Log): ServerLog {
   })
   if (child.stderr === null) return { complaint: () => last }
   child.stderr.on('error', () => {})
-  createInterface({ input: child.stderr }).on('line', (raw) => {
-    const line = raw.slice(0, lineLength)
+  let rest = ''
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    const whole = (rest + chunk).split('\n')
+    rest = (whole.pop() ?? '').slice(0, lineLength)
+    for (const line of whole) pass(line.slice(0, lineLength))
+  })
+
+  function pass(line: string): void {
     const [, level = 'LOG', text = line] = /^([A-Z]+):\s+(.*)$/.exec(line) ?? []
     if (level === 'FATAL' || level === 'PANIC') last = text
     const now = Date.now()
@@ -35,6 +40,6 @@ export function readServerLog(child: ChildProcess, log: Log): ServerLog {
     if (++lines > windowLines) return
     if (level === 'PANIC') log.error({ postgres: level }, text)
     else log.debug({ postgres: level }, text)
-  })
+  }
   return { complaint: () => last }
 }
