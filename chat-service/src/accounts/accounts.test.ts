@@ -161,6 +161,28 @@ test('two instances given the same token at once give the same successor', async
   }
 })
 
+test('a renewal waits for one at work, and sees what that one left', async () => {
+  const accounts = await instance()
+  const first = await someone(accounts)
+  const session = await sessionOf(accounts, first)
+  let renewal: ReturnType<Accounts['refresh']> | undefined
+  await tables.db.transaction(async (sql) => {
+    await sql.query('select from sessions where id = $1 for update', [session])
+    renewal = accounts.refresh(first.refreshToken)
+    await vi.waitFor(async () => expect(await waitingForLocks()).toBe(1))
+    await sql.query('update sessions set refresh_number = 2 where id = $1', [session])
+  })
+  expect(await renewal).toMatchObject({ ok: false, code: 'unauthenticated' })
+  expect(await accounts.checkSessions([session])).toEqual([session])
+})
+
+async function waitingForLocks(): Promise<number> {
+  const [row] = await tables.db.snapshot((sql) =>
+    sql.query<{ waiting: number }>('select count(*) as waiting from pg_locks where not granted'),
+  )
+  return row?.waiting ?? 0
+}
+
 test('a session ends when its refresh token was not used for 60 days; each use begins anew', async () => {
   const accounts = await instance()
   const dayMs = 24 * 3_600_000
