@@ -5,12 +5,15 @@ import { pack, unpack } from './pack.ts'
  * What travels over the bus between services. All of it may be lost; whoever misses it learns from `seq` and heads.
  *
  * - `conversation:<id>`: events, published by the partition's owner as soon as they are decided.
+ *   Besides, from gateways: who is typing and how far someone has read, to be shown and forgotten ([G10]).
  * - `user:<id>`: what all connections of one user must know: membership changes, revocation.
+ * - `presence:<user>`: that user's presence, when it changes (see `session-records.ts`).
  * - `projected:<partition>`: heads that storage-worker has just committed, so that who waits for a read can look again.
  */
 export const channels = {
   conversation: (id: string) => `conversation:${id}`,
   user: (id: string) => `user:${id}`,
+  presence: (user: string) => `presence:${user}`,
   projected: (partition: number) => `projected:${partition}`,
 } as const
 
@@ -32,13 +35,45 @@ export function encodeConversationPublish(p: ConversationPublish): Buffer {
 }
 
 export function decodeConversationPublish(payload: Uint8Array): ConversationPublish {
-  const [firstSeq, frames, removed] = unpack(payload) as [
-    number,
-    Uint8Array[],
-    [number, Uint8Array][]?,
-  ]
+  const publish = decodeConversationPayload(payload)
+  if (publish.type !== 'events') throw new Error(`no events but ${publish.type}`)
+  const { type: _, ...events } = publish
+  return events
+}
+
+/** What is shown and forgotten; `origin` is the connection it came from. */
+export type ConversationSignal =
+  | { type: 'typing'; user: string; active: boolean; origin: string }
+  | { type: 'read'; user: string; seq: number }
+
+export type ConversationPayload = ({ type: 'events' } & ConversationPublish) | ConversationSignal
+
+/** Below every seq, so that events need no code of their own. */
+const signalCodes = { typing: -1, read: -2 } as const
+
+export function encodeConversationSignal(s: ConversationSignal): Buffer {
+  return pack(
+    s.type === 'typing'
+      ? [signalCodes.typing, parseId(s.user), s.active, parseId(s.origin)]
+      : [signalCodes.read, parseId(s.user), s.seq],
+  )
+}
+
+/** Throws when the bytes are no payload of a conversation's channel. */
+export function decodeConversationPayload(payload: Uint8Array): ConversationPayload {
+  const [first, ...rest] = unpack(payload) as [number, ...unknown[]]
+  if (first === signalCodes.typing) {
+    const [user, active, origin] = rest as [Uint8Array, boolean, Uint8Array]
+    return { type: 'typing', user: formatId(user), active, origin: formatId(origin) }
+  }
+  if (first === signalCodes.read) {
+    const [user, seq] = rest as [Uint8Array, number]
+    return { type: 'read', user: formatId(user), seq }
+  }
+  const [frames, removed] = rest as [Uint8Array[], [number, Uint8Array][]?]
   return {
-    firstSeq,
+    type: 'events',
+    firstSeq: first,
     frames,
     removed: (removed ?? []).map(([seq, user]) => ({ seq, user: formatId(user) })),
   }

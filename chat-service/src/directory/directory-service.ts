@@ -10,6 +10,7 @@ import {
   DirectoryService,
   GetMembershipResponseSchema,
   GetSigningKeysResponseSchema,
+  ListAcquaintancesResponseSchema,
   ListMembershipsResponseSchema,
   type Membership,
   MembershipSchema,
@@ -19,7 +20,12 @@ import {
 import type { Accounts } from '../accounts/accounts.ts'
 import { readEvents } from '../conversations/event-pages.ts'
 import type { ProjectedHeads } from '../conversations/projected-heads.ts'
-import { findMembership, listMemberships, type MembershipHead } from './memberships.ts'
+import {
+  findMembership,
+  listAcquaintances,
+  listMemberships,
+  type MembershipHead,
+} from './memberships.ts'
 
 export interface DirectoryParts {
   db: Database
@@ -89,6 +95,14 @@ export function directoryRoutes({ db, accounts, heads }: DirectoryParts): RpcRou
           create(GetSigningKeysResponseSchema, { jwks: await accounts.jwks() }),
         ),
 
+      listAcquaintances: (request) =>
+        answering(async () => {
+          atMost(request.users.length, limits.watchedUsers, 'users')
+          const user = formatId(request.user)
+          const known = await listAcquaintances(db, user, request.users.map(formatId))
+          return create(ListAcquaintancesResponseSchema, { users: known.map(parseId) })
+        }),
+
       checkSessions: (request) =>
         answering(async () => {
           atMost(request.sessions.length, maxSessions, 'sessions')
@@ -98,12 +112,14 @@ export function directoryRoutes({ db, accounts, heads }: DirectoryParts): RpcRou
     })
 }
 
-function membership({ conversation, head, from, read }: MembershipHead): Membership {
+function membership(of: MembershipHead): Membership {
+  const { conversation, head, from, read, memberCount } = of
   return create(MembershipSchema, {
     conversation: parseId(conversation),
     head: BigInt(head),
     from: BigInt(from),
     read: BigInt(read),
+    memberCount,
   })
 }
 

@@ -7,6 +7,7 @@ export interface MembershipHead {
   head: number
   from: number
   read: number
+  memberCount: number
 }
 
 export interface UserMemberships {
@@ -20,6 +21,7 @@ interface Row {
   head: number
   from_seq: number
   read_seq: number
+  member_count: number
 }
 
 /**
@@ -34,10 +36,10 @@ export async function listMemberships(
   const lists: UserMemberships[] = users.map(() => ({ memberships: [], more: false }))
   const rows = await db.snapshot((sql) =>
     sql.query<Row>(
-      `select u.place::int, m.id, m.head, m.from_seq, m.read_seq
+      `select u.place::int, m.id, m.head, m.from_seq, m.read_seq, m.member_count
        from unnest($1::uuid[]) with ordinality as u (id, place)
        cross join lateral (
-         select c.id, c.head, m.from_seq, m.read_seq, c.last_at
+         select c.id, c.head, m.from_seq, m.read_seq, c.member_count, c.last_at
          from members m join conversations c on c.id = m.conversation_id
          where m.user_id = u.id
          order by c.last_at desc, c.id
@@ -58,6 +60,7 @@ export async function listMemberships(
         head: row.head,
         from: row.from_seq,
         read: row.read_seq,
+        memberCount: row.member_count,
       })
     }
   }
@@ -71,5 +74,27 @@ export async function findMembership(
   conversation: string,
 ): Promise<MembershipHead | undefined> {
   const row = await db.snapshot((sql) => readMembership(sql, user, conversation))
-  return row && { conversation, head: row.head, from: row.from_seq, read: row.read_seq }
+  if (row === undefined) return undefined
+  const { head, from_seq: from, read_seq: read, member_count: memberCount } = row
+  return { conversation, head, from, read, memberCount }
+}
+
+/** Which of `users` share a conversation with `user`; it shares one with itself. Rejects with `DatabaseUnavailable`. */
+export async function listAcquaintances(
+  db: Database,
+  user: string,
+  users: readonly string[],
+): Promise<string[]> {
+  const rows = await db.snapshot((sql) =>
+    sql.query<{ id: string }>(
+      `select u.id from unnest($2::uuid[]) as u (id)
+       where u.id = $1 or exists (
+         select from members theirs join members mine on mine.conversation_id = theirs.conversation_id
+         where theirs.user_id = u.id and mine.user_id = $1
+       )`,
+      [user, users],
+      'directory-acquaintances',
+    ),
+  )
+  return rows.map((row) => row.id)
 }

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file directory.proto.
  */
 export const file_directory: GenFile = /*@__PURE__*/
-  fileDesc("Cg9kaXJlY3RvcnkucHJvdG8SEnBhcmxleS5pbnRlcm5hbC52MSI2ChZMaXN0TWVtYmVyc2hpcHNSZXF1ZXN0Eg0KBXVzZXJzGAEgAygMEg0KBWxpbWl0GAIgASgNIk0KF0xpc3RNZW1iZXJzaGlwc1Jlc3BvbnNlEjIKBXVzZXJzGAEgAygLMiMucGFybGV5LmludGVybmFsLnYxLlVzZXJNZW1iZXJzaGlwcyJUCg9Vc2VyTWVtYmVyc2hpcHMSMwoLbWVtYmVyc2hpcHMYASADKAsyHi5wYXJsZXkuaW50ZXJuYWwudjEuTWVtYmVyc2hpcBIMCgRtb3JlGAIgASgIIkwKCk1lbWJlcnNoaXASFAoMY29udmVyc2F0aW9uGAEgASgMEgwKBGhlYWQYAiABKAQSDAoEZnJvbRgDIAEoBBIMCgRyZWFkGAQgASgEIk4KFEdldE1lbWJlcnNoaXBSZXF1ZXN0EgwKBHVzZXIYASABKAwSFAoMY29udmVyc2F0aW9uGAIgASgMEhIKCmtub3duX2hlYWQYAyABKAQiXwoVR2V0TWVtYmVyc2hpcFJlc3BvbnNlEjcKCm1lbWJlcnNoaXAYASABKAsyHi5wYXJsZXkuaW50ZXJuYWwudjEuTWVtYmVyc2hpcEgAiAEBQg0KC19tZW1iZXJzaGlwImkKEVJlYWRFdmVudHNSZXF1ZXN0EgwKBHVzZXIYASABKAwSFAoMY29udmVyc2F0aW9uGAIgASgMEg0KBWFmdGVyGAMgASgEEg0KBWxpbWl0GAQgASgNEhIKCmtub3duX2hlYWQYBSABKAQiTgoSUmVhZEV2ZW50c1Jlc3BvbnNlEg4KBmZyYW1lcxgBIAMoDBIMCgRoZWFkGAIgASgEEgwKBGZyb20YAyABKAQSDAoEbW9yZRgEIAEoCCIXChVHZXRTaWduaW5nS2V5c1JlcXVlc3QiJgoWR2V0U2lnbmluZ0tleXNSZXNwb25zZRIMCgRqd2tzGAEgASgJIigKFENoZWNrU2Vzc2lvbnNSZXF1ZXN0EhAKCHNlc3Npb25zGAEgAygMIiYKFUNoZWNrU2Vzc2lvbnNSZXNwb25zZRINCgVlbmRlZBgBIAMoDDKQBAoQRGlyZWN0b3J5U2VydmljZRJqCg9MaXN0TWVtYmVyc2hpcHMSKi5wYXJsZXkuaW50ZXJuYWwudjEuTGlzdE1lbWJlcnNoaXBzUmVxdWVzdBorLnBhcmxleS5pbnRlcm5hbC52MS5MaXN0TWVtYmVyc2hpcHNSZXNwb25zZRJkCg1HZXRNZW1iZXJzaGlwEigucGFybGV5LmludGVybmFsLnYxLkdldE1lbWJlcnNoaXBSZXF1ZXN0GikucGFybGV5LmludGVybmFsLnYxLkdldE1lbWJlcnNoaXBSZXNwb25zZRJbCgpSZWFkRXZlbnRzEiUucGFybGV5LmludGVybmFsLnYxLlJlYWRFdmVudHNSZXF1ZXN0GiYucGFybGV5LmludGVybmFsLnYxLlJlYWRFdmVudHNSZXNwb25zZRJnCg5HZXRTaWduaW5nS2V5cxIpLnBhcmxleS5pbnRlcm5hbC52MS5HZXRTaWduaW5nS2V5c1JlcXVlc3QaKi5wYXJsZXkuaW50ZXJuYWwudjEuR2V0U2lnbmluZ0tleXNSZXNwb25zZRJkCg1DaGVja1Nlc3Npb25zEigucGFybGV5LmludGVybmFsLnYxLkNoZWNrU2Vzc2lvbnNSZXF1ZXN0GikucGFybGV5LmludGVybmFsLnYxLkNoZWNrU2Vzc2lvbnNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Cg9kaXJlY3RvcnkucHJvdG8SEnBhcmxleS5pbnRlcm5hbC52MSI2ChZMaXN0TWVtYmVyc2hpcHNSZXF1ZXN0Eg0KBXVzZXJzGAEgAygMEg0KBWxpbWl0GAIgASgNIk0KF0xpc3RNZW1iZXJzaGlwc1Jlc3BvbnNlEjIKBXVzZXJzGAEgAygLMiMucGFybGV5LmludGVybmFsLnYxLlVzZXJNZW1iZXJzaGlwcyJUCg9Vc2VyTWVtYmVyc2hpcHMSMwoLbWVtYmVyc2hpcHMYASADKAsyHi5wYXJsZXkuaW50ZXJuYWwudjEuTWVtYmVyc2hpcBIMCgRtb3JlGAIgASgIImIKCk1lbWJlcnNoaXASFAoMY29udmVyc2F0aW9uGAEgASgMEgwKBGhlYWQYAiABKAQSDAoEZnJvbRgDIAEoBBIMCgRyZWFkGAQgASgEEhQKDG1lbWJlcl9jb3VudBgFIAEoDSJOChRHZXRNZW1iZXJzaGlwUmVxdWVzdBIMCgR1c2VyGAEgASgMEhQKDGNvbnZlcnNhdGlvbhgCIAEoDBISCgprbm93bl9oZWFkGAMgASgEIl8KFUdldE1lbWJlcnNoaXBSZXNwb25zZRI3CgptZW1iZXJzaGlwGAEgASgLMh4ucGFybGV5LmludGVybmFsLnYxLk1lbWJlcnNoaXBIAIgBAUINCgtfbWVtYmVyc2hpcCJpChFSZWFkRXZlbnRzUmVxdWVzdBIMCgR1c2VyGAEgASgMEhQKDGNvbnZlcnNhdGlvbhgCIAEoDBINCgVhZnRlchgDIAEoBBINCgVsaW1pdBgEIAEoDRISCgprbm93bl9oZWFkGAUgASgEIk4KElJlYWRFdmVudHNSZXNwb25zZRIOCgZmcmFtZXMYASADKAwSDAoEaGVhZBgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBG1vcmUYBCABKAgiFwoVR2V0U2lnbmluZ0tleXNSZXF1ZXN0IiYKFkdldFNpZ25pbmdLZXlzUmVzcG9uc2USDAoEandrcxgBIAEoCSIoChRDaGVja1Nlc3Npb25zUmVxdWVzdBIQCghzZXNzaW9ucxgBIAMoDCImChVDaGVja1Nlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASADKAwiNwoYTGlzdEFjcXVhaW50YW5jZXNSZXF1ZXN0EgwKBHVzZXIYASABKAwSDQoFdXNlcnMYAiADKAwiKgoZTGlzdEFjcXVhaW50YW5jZXNSZXNwb25zZRINCgV1c2VycxgBIAMoDDKCBQoQRGlyZWN0b3J5U2VydmljZRJqCg9MaXN0TWVtYmVyc2hpcHMSKi5wYXJsZXkuaW50ZXJuYWwudjEuTGlzdE1lbWJlcnNoaXBzUmVxdWVzdBorLnBhcmxleS5pbnRlcm5hbC52MS5MaXN0TWVtYmVyc2hpcHNSZXNwb25zZRJkCg1HZXRNZW1iZXJzaGlwEigucGFybGV5LmludGVybmFsLnYxLkdldE1lbWJlcnNoaXBSZXF1ZXN0GikucGFybGV5LmludGVybmFsLnYxLkdldE1lbWJlcnNoaXBSZXNwb25zZRJbCgpSZWFkRXZlbnRzEiUucGFybGV5LmludGVybmFsLnYxLlJlYWRFdmVudHNSZXF1ZXN0GiYucGFybGV5LmludGVybmFsLnYxLlJlYWRFdmVudHNSZXNwb25zZRJnCg5HZXRTaWduaW5nS2V5cxIpLnBhcmxleS5pbnRlcm5hbC52MS5HZXRTaWduaW5nS2V5c1JlcXVlc3QaKi5wYXJsZXkuaW50ZXJuYWwudjEuR2V0U2lnbmluZ0tleXNSZXNwb25zZRJwChFMaXN0QWNxdWFpbnRhbmNlcxIsLnBhcmxleS5pbnRlcm5hbC52MS5MaXN0QWNxdWFpbnRhbmNlc1JlcXVlc3QaLS5wYXJsZXkuaW50ZXJuYWwudjEuTGlzdEFjcXVhaW50YW5jZXNSZXNwb25zZRJkCg1DaGVja1Nlc3Npb25zEigucGFybGV5LmludGVybmFsLnYxLkNoZWNrU2Vzc2lvbnNSZXF1ZXN0GikucGFybGV5LmludGVybmFsLnYxLkNoZWNrU2Vzc2lvbnNSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message parley.internal.v1.ListMembershipsRequest
@@ -104,6 +104,11 @@ export type Membership = Message<"parley.internal.v1.Membership"> & {
    * @generated from field: uint64 read = 4;
    */
   read: bigint;
+
+  /**
+   * @generated from field: uint32 member_count = 5;
+   */
+  memberCount: number;
 };
 
 /**
@@ -302,6 +307,49 @@ export const CheckSessionsResponseSchema: GenMessage<CheckSessionsResponse> = /*
   messageDesc(file_directory, 11);
 
 /**
+ * @generated from message parley.internal.v1.ListAcquaintancesRequest
+ */
+export type ListAcquaintancesRequest = Message<"parley.internal.v1.ListAcquaintancesRequest"> & {
+  /**
+   * @generated from field: bytes user = 1;
+   */
+  user: Uint8Array;
+
+  /**
+   * At most 500.
+   *
+   * @generated from field: repeated bytes users = 2;
+   */
+  users: Uint8Array[];
+};
+
+/**
+ * Describes the message parley.internal.v1.ListAcquaintancesRequest.
+ * Use `create(ListAcquaintancesRequestSchema)` to create a new message.
+ */
+export const ListAcquaintancesRequestSchema: GenMessage<ListAcquaintancesRequest> = /*@__PURE__*/
+  messageDesc(file_directory, 12);
+
+/**
+ * @generated from message parley.internal.v1.ListAcquaintancesResponse
+ */
+export type ListAcquaintancesResponse = Message<"parley.internal.v1.ListAcquaintancesResponse"> & {
+  /**
+   * Those of the request that share one.
+   *
+   * @generated from field: repeated bytes users = 1;
+   */
+  users: Uint8Array[];
+};
+
+/**
+ * Describes the message parley.internal.v1.ListAcquaintancesResponse.
+ * Use `create(ListAcquaintancesResponseSchema)` to create a new message.
+ */
+export const ListAcquaintancesResponseSchema: GenMessage<ListAcquaintancesResponse> = /*@__PURE__*/
+  messageDesc(file_directory, 13);
+
+/**
  * Served by chat-service: what a gateway must know of users and conversations, and pages of history for `sync`.
  * Ids are 16 bytes. A user or conversation that one may not see is `NOT_FOUND`; the database away is `UNAVAILABLE`.
  *
@@ -347,6 +395,16 @@ export const DirectoryService: GenService<{
     methodKind: "unary";
     input: typeof GetSigningKeysRequestSchema;
     output: typeof GetSigningKeysResponseSchema;
+  },
+  /**
+   * Which of these users share a conversation with one: the only ones whose presence it may know.
+   *
+   * @generated from rpc parley.internal.v1.DirectoryService.ListAcquaintances
+   */
+  listAcquaintances: {
+    methodKind: "unary";
+    input: typeof ListAcquaintancesRequestSchema;
+    output: typeof ListAcquaintancesResponseSchema;
   },
   /**
    * Which of these sessions are revoked or expired; asked at hello and for open sockets every few seconds.
