@@ -14,7 +14,7 @@ import { parseId } from './ids.ts'
 import { pack, unpack, whole } from './pack.ts'
 
 describe('event frame', () => {
-  it('is the array of PROTOCOL.md, trailing absent fields left out', () => {
+  it('[M1] is the array of PROTOCOL.md, trailing absent fields left out', () => {
     const ids = {
       conversation: '11111111-1111-4111-8111-111111111111',
       id: '22222222-2222-7222-8222-222222222222',
@@ -36,7 +36,7 @@ describe('event frame', () => {
     )
   })
 
-  it('any event comes back as it was, and its parts make the same bytes again', () => {
+  it('[M12] [D5] any event comes back as it was, and its parts make the same bytes again', () => {
     fc.assert(
       fc.property(event, (e) => {
         const bytes = encodeEventFrame(e)

@@ -1,5 +1,5 @@
 /**
- * Every bound of the contract, with its unit last in its name. Rules: SPEC.md [L1]–[L20].
+ * Every bound of the contract, with its unit last in its name. Rules: SPEC.md [L1].
  * A bound that an operator may set stands in its process's settings with these as defaults.
  */
 export const limits = {
