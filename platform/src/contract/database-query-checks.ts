@@ -127,6 +127,18 @@ export const queryChecks: DatabaseCheck[] = [
     },
   },
   {
+    name: '[DB6] two statements in one text are refused, and neither is done',
+    async run(harness) {
+      const db = await harness.open()
+      const two = `create table ${harness.schema}.one (); create table ${harness.schema}.two ()`
+      assert.equal((await rejection(db.transaction((sql) => sql.query(two)))).code, '42601')
+      const left = await db.snapshot((sql) =>
+        sql.query('select tablename from pg_tables where schemaname = $1', [harness.schema]),
+      )
+      assert.deepEqual(left, [])
+    },
+  },
+  {
     name: "[DB6] MikroORM's queries and ours share the connections",
     async run(harness) {
       const db = await harness.open({ poolMax: 1 })

@@ -22,14 +22,17 @@ export const transactionChecks: DatabaseCheck[] = [
     async run(harness) {
       const db = await harness.open()
       const table = await createLedger(harness, db)
-      const mine = new Error('mine')
-      const error = await rejection(
-        db.transaction(async (sql) => {
-          await put(sql, table, 1)
-          throw mine
-        }),
-      )
-      assert.equal(error, mine)
+      // The second is what a call to somebody else throws; it says nothing of the database.
+      const foreign = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+      for (const mine of [new Error('mine'), foreign]) {
+        const error = await rejection(
+          db.transaction(async (sql) => {
+            await put(sql, table, 1)
+            throw mine
+          }),
+        )
+        assert.equal(error, mine)
+      }
       assert.deepEqual(await stored(db, table), [])
     },
   },

@@ -1,11 +1,10 @@
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
-import { type Database, DatabaseUnavailable, type Sql } from '@parley/platform/ports/database'
+import { type Database, DatabaseUnavailable } from '@parley/platform/ports/database'
 import { StartError } from '../process/start-error.ts'
 import type { PgClient, PgPool, PgTypes } from './pg-types.ts'
-import { pinSql } from './pinned-sql.ts'
 import { rowTypes } from './row-types.ts'
 import { checkServer } from './server-check.ts'
-import { isUnavailable, named, unavailable } from './unavailable.ts'
+import { createSessions } from './sessions.ts'
 
 export interface ConnectOptions {
   /** `postgresql://user:password@host:port/database`, with what `pg` knows behind `?`, such as `sslmode`. */
@@ -46,93 +45,24 @@ export async function connectDatabase(options: ConnectOptions): Promise<Database
   const pool = (await orm.em.getConnection().getNativeClient()) as PgPool & {
     options: { types: PgTypes }
   }
-  const types = rowTypes(pool.options.types)
-  const inUse = new Set<PgClient>()
-  let closing = false
-
-  async function acquire(): Promise<PgClient> {
-    if (closing) throw new DatabaseUnavailable('this database was closed')
-    if (pool.waitingCount >= waitingMax) {
-      throw new DatabaseUnavailable(`${waitingMax} calls wait for a database connection already`)
-    }
-    let client: PgClient
-    try {
-      client = await pool.connect()
-    } catch (error) {
-      throw error instanceof StartError || error instanceof DatabaseUnavailable
-        ? error
-        : unavailable(error)
-    }
-    inUse.add(client)
-    return client
-  }
-
-  function release(client: PgClient, destroy: boolean): void {
-    if (inUse.delete(client)) client.release(destroy)
-  }
-
-  async function within<T>(begin: string, work: (sql: Sql) => Promise<T>): Promise<T> {
-    const client = await acquire()
-    const sql = pinSql({ client, types, answerTimeoutMs })
-    let finished = false
-    try {
-      await command(client, begin, answerTimeoutMs)
-      const result = await work(sql)
-      await sql.end()
-      const tag = await command(client, 'commit', answerTimeoutMs)
-      finished = true
-      // PostgreSQL answers the commit of a failed transaction with ROLLBACK and no error.
-      if (tag !== 'COMMIT') throw new Error('a statement of this transaction failed: rolled back')
-      return result
-    } catch (error) {
-      if (!finished) finished = await rolledBack(client, sql, error)
-      throw named(error)
-    } finally {
-      release(client, !finished)
-    }
-  }
-
-  /** False when the connection is no longer in a known state. */
-  async function rolledBack(
-    client: PgClient,
-    sql: { end(): Promise<void>; readonly broken: boolean },
-    error: unknown,
-  ): Promise<boolean> {
-    await sql.end()
-    if (sql.broken || isUnavailable(error)) return false
-    try {
-      await command(client, 'rollback', answerTimeoutMs)
-      return true
-    } catch {
-      return false
-    }
-  }
+  const sessions = createSessions({
+    pool,
+    types: rowTypes(pool.options.types),
+    waitingMax,
+    pingTimeoutMs: statementTimeoutMs,
+    answerTimeoutMs,
+  })
 
   const database: Database = {
     orm,
-    transaction: (work) => within('begin isolation level read committed read write', work),
-    snapshot: (work) => within('begin isolation level repeatable read read only', work),
-    async ping() {
-      const client = await acquire()
-      let answered = false
-      try {
-        await command(client, 'select 1', statementTimeoutMs)
-        answered = true
-      } catch (error) {
-        throw unavailable(error)
-      } finally {
-        release(client, !answered)
-      }
-    },
+    transaction: (work) => sessions.within('begin isolation level read committed read write', work),
+    snapshot: (work) => sessions.within('begin isolation level repeatable read read only', work),
+    ping: () => sessions.ping(),
     async close() {
-      closing = true
-      const deadline = setTimeout(() => {
-        for (const client of inUse) release(client, true)
-      }, answerTimeoutMs)
+      sessions.close(answerTimeoutMs)
       await orm.close(true)
       // MikroORM ends the pool only when it has used it itself.
       if (!pool.ending) await pool.end()
-      clearTimeout(deadline)
     },
   }
 
@@ -143,10 +73,6 @@ export async function connectDatabase(options: ConnectOptions): Promise<Database
     throw wrongAccess(error) ?? error
   }
   return database
-}
-
-async function command(client: PgClient, text: string, timeoutMs: number): Promise<string> {
-  return (await client.query({ text, query_timeout: timeoutMs })).command
 }
 
 async function openOrm(

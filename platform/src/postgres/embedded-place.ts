@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, readFile, realpath, stat } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Log } from '../process/logs.ts'
 import { StartError } from '../process/start-error.ts'
@@ -13,6 +13,7 @@ export interface Place {
 }
 
 export interface PlaceOptions {
+  /** Resolved, made, and locked by the caller. */
   dataDir: string
   user: ChildUser | undefined
   /** Where the database goes when PostgreSQL's user can't reach `dataDir`. */
@@ -29,8 +30,7 @@ const pointerFile = 'location.json'
  * before.
  */
 export async function choosePlace(options: PlaceOptions): Promise<Place> {
-  await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
-  const dataDir = await realpath(options.dataDir)
+  const { dataDir } = options
   const pointed = await readPointer(dataDir)
   if (pointed !== undefined) return { folder: pointed, user: await ownerOr(pointed, options.user) }
   if (options.user === undefined) return { folder: dataDir, user: undefined }

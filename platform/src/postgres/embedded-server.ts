@@ -1,27 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Log } from '../process/logs.ts'
 import { StartError } from '../process/start-error.ts'
-import type { Binaries } from './embedded-binaries.ts'
-import { childEnv } from './embedded-cluster.ts'
-import { readServerLog, type ServerLog } from './embedded-log.ts'
-import type { Place } from './embedded-place.ts'
-import { probe } from './embedded-probe.ts'
-import { serverSettings } from './embedded-settings.ts'
-import { as } from './embedded-user.ts'
-import { type Watch, watchParent } from './embedded-watch.ts'
+import {
+  describeEnd,
+  ended,
+  type LaunchOptions,
+  launch,
+  type Running,
+  shutDown,
+} from './embedded-launch.ts'
 
-export interface ServerOptions {
-  place: Place
-  binaries: Binaries
-  log: Log
-  /** Recovery after a crash may take long; beyond this the start has failed. */
-  startTimeoutMs: number
-  stopTimeoutMs: number
+export interface ServerOptions extends LaunchOptions {
   /** A free TCP port; it may be taken by the time it is used. */
   choosePort?: () => Promise<number>
   /** Told each time the server ended by itself; it is being started again. */
@@ -35,12 +25,6 @@ export interface Server {
   stop(): Promise<void>
 }
 
-interface Running {
-  child: ChildProcess
-  output: ServerLog
-  watch: Watch
-}
-
 const portAttempts = 5
 const backoffMs = { first: 100, most: 5_000 }
 /** A server that lived this long begins its backoff anew. */
@@ -49,151 +33,66 @@ const settledMs = 10_000
 /** Starts PostgreSQL on a free port and keeps it running there until `stop`. Rejects with StartError. */
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { log } = options
-  let stopping = false
-  let running: Running | undefined
-  const stopSignal = new AbortController()
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const { port, first } = await startFirst(options, signal)
+  let running: Running | undefined = first
 
-  let port = 0
-  for (let attempt = 1; running === undefined; attempt++) {
-    port = await (options.choosePort ?? freePort)()
-    const result = await launch(port, options, stopSignal.signal)
-    if (typeof result !== 'string') running = result
-    else if (!portTaken(result) || attempt === portAttempts) {
-      throw new StartError(`PostgreSQL does not start on ${options.place.folder}: ${result}`)
-    }
-  }
-
-  const kept = keepRunning(running)
-
-  async function keepRunning(first: Running): Promise<void> {
-    let now: Running | undefined = first
+  /** Waits for the end of a life and begins the next one, until `stop`. */
+  async function keepRunning(): Promise<void> {
     let waitMs = backoffMs.first
-    while (!stopping) {
-      if (now !== undefined) {
-        running = now
+    while (!signal.aborted) {
+      if (running !== undefined) {
         const since = Date.now()
-        await ended(now.child)
+        await ended(running.child)
+        if (signal.aborted) return
+        const reason = describeEnd(running)
         running = undefined
-        if (stopping) return
-        const reason = describeEnd(now)
         log.error({ reason, port }, 'PostgreSQL ended by itself; starting it again')
         options.onCrash?.(reason)
         if (Date.now() - since >= settledMs) waitMs = backoffMs.first
       }
-      await sleep(waitMs, undefined, { signal: stopSignal.signal }).catch(() => {})
-      if (stopping) return
+      await sleep(waitMs, undefined, { signal }).catch(() => {})
+      if (signal.aborted) return
       waitMs = Math.min(waitMs * 2, backoffMs.most)
-      const result = await launch(port, options, stopSignal.signal)
-      now = typeof result === 'string' ? undefined : result
-      if (now === undefined) log.error({ reason: result, port }, 'PostgreSQL does not start yet')
-      else log.info({ port, pid: now.child.pid }, 'PostgreSQL runs again')
+      const result = await launch(port, options, signal)
+      if (typeof result === 'string') {
+        log.error({ reason: result, port }, 'PostgreSQL does not start yet')
+      } else {
+        running = result
+        log.info({ port, pid: result.child.pid }, 'PostgreSQL runs again')
+      }
     }
-    if (now !== undefined) running = now
   }
+  const kept = keepRunning()
 
   return {
     port,
     pid: () => running?.child.pid,
     async stop() {
-      stopping = true
-      stopSignal.abort()
+      stopping.abort()
       if (running !== undefined) await shutDown(running, options)
       await kept
+      // A life that began while we stopped the one before.
       if (running !== undefined) await shutDown(running, options)
+      running = undefined
     },
   }
 }
 
-/** The running server once it answers, or the sentence it ended with. */
-async function launch(
-  port: number,
-  { place, binaries, log, startTimeoutMs, stopTimeoutMs }: ServerOptions,
+async function startFirst(
+  options: ServerOptions,
   signal: AbortSignal,
-): Promise<Running | string> {
-  const settings = Object.entries({ ...serverSettings, port: String(port) })
-  const child = spawn(
-    binaries.postgres,
-    [
-      '-D',
-      join(place.folder, 'data'),
-      ...settings.flatMap(([key, value]) => ['-c', `${key}=${value}`]),
-    ],
-    {
-      ...as(place.user),
-      cwd: '/',
-      env: childEnv,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      // In a group of its own: Ctrl-C is for us, and we stop it when everything that uses it has stopped.
-      detached: true,
-      windowsHide: true,
-    },
-  )
-  const output = readServerLog(child, log)
-  const watch = watchParent(child, place.user)
-  const started: Running = { child, output, watch }
-  const deadline = Date.now() + startTimeoutMs
-  while (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-    if ((await saysReady(place, child)) && (await probe(port, 1_000))) return started
-    if (signal.aborted || Date.now() > deadline) {
-      await shutDown(started, { binaries, stopTimeoutMs, log })
-      return signal.aborted ? 'stopped' : `it does not answer after ${startTimeoutMs / 1_000} s`
+): Promise<{ port: number; first: Running }> {
+  for (let attempt = 1; ; attempt++) {
+    const port = await (options.choosePort ?? freePort)()
+    const result = await launch(port, options, signal)
+    if (typeof result !== 'string') return { port, first: result }
+    const taken = result.includes('could not create any TCP/IP sockets')
+    if (!taken || attempt === portAttempts) {
+      throw new StartError(`PostgreSQL does not start on ${options.place.folder}: ${result}`)
     }
-    await sleep(15)
   }
-  await ended(child)
-  return describeEnd(started)
-}
-
-/** Who else may answer on this port is not ours: the lock file must name our child. Line 8 is its status. */
-async function saysReady(place: Place, child: ChildProcess): Promise<boolean> {
-  const text = await readFile(join(place.folder, 'data', 'postmaster.pid'), 'utf8').catch(() => '')
-  const lines = text.split('\n')
-  return Number(lines[0]) === child.pid && lines[7]?.trim() === 'ready'
-}
-
-function describeEnd({ child, output }: Running): string {
-  const how =
-    child.signalCode === null
-      ? `it ended with code ${child.exitCode}`
-      : `it got ${child.signalCode}`
-  return output.complaint() ?? how
-}
-
-function portTaken(reason: string): boolean {
-  return reason.includes('could not create any TCP/IP sockets')
-}
-
-/** Fast shutdown, then immediate (recovers at the next start), then the end of it. Resolves when it has ended. */
-async function shutDown(
-  { child, watch }: Running,
-  { binaries, stopTimeoutMs, log }: Pick<ServerOptions, 'binaries' | 'stopTimeoutMs' | 'log'>,
-): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
-    if (child.exitCode !== null || child.signalCode !== null) break
-    if (signal !== 'SIGINT') log.warn({ signal }, 'PostgreSQL does not stop; insisting')
-    send(child, signal, binaries)
-    const timeout = new AbortController()
-    await Promise.race([
-      ended(child),
-      sleep(stopTimeoutMs, undefined, { signal: timeout.signal }).catch(() => {}),
-    ])
-    timeout.abort()
-  }
-  watch.end()
-}
-
-/** Windows has no signals; there pg_ctl tells the server over its pipe. */
-function send(child: ChildProcess, signal: NodeJS.Signals, binaries: Binaries): void {
-  if (process.platform === 'win32' && signal !== 'SIGKILL') {
-    spawn(binaries.pgCtl, ['kill', signal.slice(3), String(child.pid)], { stdio: 'ignore' })
-  } else {
-    child.kill(signal)
-  }
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
-  await new Promise((resolve) => child.once('exit', resolve))
 }
 
 async function freePort(): Promise<number> {

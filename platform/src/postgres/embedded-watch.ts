@@ -20,7 +20,7 @@ export function watchParent(server: ChildProcess, user: ChildUser | undefined): 
   })
   // Without a shell the server is found and stopped at the next start.
   shell.on('error', () => {})
-  shell.stdin.on('error', () => {})
+  shell.stdin?.on('error', () => {})
   shell.unref()
   const end = () => {
     shell.kill('SIGKILL')

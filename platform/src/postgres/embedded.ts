@@ -1,5 +1,6 @@
+import { mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { lockFolder } from '../process/folder-lock.ts'
+import { type FolderLock, lockFolder } from '../process/folder-lock.ts'
 import type { Log } from '../process/logs.ts'
 import { StartError } from '../process/start-error.ts'
 import { findPackage, platformPackage, prepareBinaries } from './embedded-binaries.ts'
@@ -44,13 +45,26 @@ export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions,
 ): Promise<EmbeddedPostgres> {
   const { log, elsewhere = '/var/lib/parley' } = options
-  const user = await chooseUser(options.runAs)
-  const place = await choosePlace({ dataDir: options.dataDir, user, elsewhere, log })
-  const lock = await lockFolder(place.folder)
-  if (lock === null) {
-    throw new StartError(`another Parley uses the database in ${place.folder}`)
+  const locks: FolderLock[] = []
+  const release = async () => {
+    for (const lock of locks) await lock.release()
+  }
+  /** Two Parleys on one data folder must not both choose where its database lies. */
+  const hold = async (folder: string) => {
+    const lock = await lockFolder(folder).catch((error: Error) => {
+      throw new StartError(
+        `${folder} can't be locked (${error.message}): choose one on a local disk`,
+      )
+    })
+    if (lock === null) throw new StartError(`another Parley uses the database in ${folder}`)
+    locks.push(lock)
   }
   try {
+    const dataDir = await makeFolder(options.dataDir)
+    await hold(dataDir)
+    const user = await chooseUser(options.runAs)
+    const place = await choosePlace({ dataDir, user, elsewhere, log })
+    if (place.folder !== dataDir) await hold(place.folder)
     const binaries = await prepareBinaries({
       found: await findPackage(options.packageName ?? platformPackage()),
       folder: place.folder,
@@ -73,11 +87,20 @@ export async function startEmbeddedPostgres(
       pid: () => server.pid(),
       async stop() {
         await server.stop()
-        await lock.release()
+        await release()
       },
     }
   } catch (error) {
-    await lock.release()
+    await release()
     throw error
+  }
+}
+
+async function makeFolder(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    return await realpath(path)
+  } catch (error) {
+    throw new StartError(`the folder ${path} can't be made: ${(error as Error).message}`)
   }
 }

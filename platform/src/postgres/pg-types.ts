@@ -19,6 +19,8 @@ export interface PgQuery {
   /** Prepared under this name once a connection, then reused. */
   name?: string
   types?: PgTypes
+  /** `extended` also without parameters: then the server takes one statement and no more. */
+  queryMode?: 'extended'
   /** The client stops waiting after this many milliseconds; the connection is of no use afterwards. */
   query_timeout?: number
 }

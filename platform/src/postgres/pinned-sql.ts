@@ -31,6 +31,7 @@ export function pinSql({ client, types, answerTimeoutMs }: PinnedOptions): Pinne
         text,
         values: [...params],
         types,
+        queryMode: 'extended',
         query_timeout: answerTimeoutMs,
         ...(name === undefined ? {} : { name }),
       })
