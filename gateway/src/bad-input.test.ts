@@ -143,8 +143,9 @@ describe('before welcome', () => {
     expect(client.frames.map(({ type }) => type)).toEqual(['error'])
   })
 
-  test('[G8] many forged tokens under unknown keys fetch the keys once', async () => {
+  test('[G8] forged tokens under unknown keys make the keys be fetched at most once a second', async () => {
     const before = world.directory.calls.keys
+    const began = performance.now()
     const tokens = await Promise.all(Array.from({ length: 50 }, () => forged(world, newId())))
     await Promise.all(
       tokens.map(async (token) => {
@@ -153,7 +154,8 @@ describe('before welcome', () => {
         await client.closed()
       }),
     )
-    expect(world.directory.calls.keys - before).toBeLessThanOrEqual(1)
+    const seconds = Math.ceil((performance.now() - began) / 1_000)
+    expect(world.directory.calls.keys - before).toBeLessThanOrEqual(seconds + 1)
   })
 })
 

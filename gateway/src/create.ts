@@ -171,6 +171,7 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
       every(100, () => {
         rechecks.tick(now())
         fanOut.recover()
+        metrics.settle()
       }),
       every(500, () => {
         const at = now()

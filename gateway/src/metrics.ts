@@ -14,6 +14,8 @@ export interface GatewayMetrics {
   /** One message written, and how many frames it holds. */
   written(frames: number, bytes: number): void
   helloMs(ms: number): void
+  /** Brings into the counters what was gathered since; to be called every 100 ms or so. */
+  settle(): void
 }
 
 export function createGatewayMetrics(
@@ -54,21 +56,32 @@ export function createGatewayMetrics(
     'Bytes on their way to readers that their kernels have not taken',
     read.backlogBytes,
   )
+  // A counter costs as much as a delivery, so what happens once a reader is gathered first.
+  const gathered = { deliveries: 0, messages: 0, frames: 0, bytes: 0 }
   return {
     frameIn: (type) => framesIn.inc({ type }),
     answered: (type) => framesOut.inc({ type }),
     refused: (code) => refused.inc({ code }),
     closed: (code) => closes.inc({ code: closeLabel(code) }),
     upgradeRefused: (status) => upgrades.inc({ status }),
-    deliveries: (count) => deliveries.inc(count),
+    deliveries(count) {
+      gathered.deliveries += count
+    },
     withheld: () => withheld.inc(),
     gap: () => gaps.inc(),
     written(ofFrames, ofBytes) {
-      messages.inc()
-      frames.inc(ofFrames)
-      bytes.inc(ofBytes)
+      gathered.messages += 1
+      gathered.frames += ofFrames
+      gathered.bytes += ofBytes
     },
     helloMs: (ms) => hellos.observe(ms / 1_000),
+    settle() {
+      deliveries.inc(gathered.deliveries)
+      messages.inc(gathered.messages)
+      frames.inc(gathered.frames)
+      bytes.inc(gathered.bytes)
+      Object.assign(gathered, { deliveries: 0, messages: 0, frames: 0, bytes: 0 })
+    },
   }
 }
 
