@@ -339,6 +339,17 @@ describe('sync', () => {
     expect(synced.events).toEqual(world.conversation(conversation).events.slice(2, 5))
   })
 
+  test('[G3] waits for the head that this connection has been told of', async () => {
+    const world = await start()
+    const conversation = world.create([ann])
+    const client = await welcomed(world, ann)
+    await world.append(conversation, [{}, {}])
+    await client.until(() => client.seqs(conversation).at(-1) === 3, 'no event')
+    client.send({ type: 'sync', ref: 'r', conversation, after: 0 })
+    await client.frame('synced')
+    expect(world.directory.calls.knownHeads).toEqual([3])
+  })
+
   test('outside is `not_found`, a page too large `invalid`, the directory away `unavailable`', async () => {
     const world = await start()
     const client = await welcomed(world, ann)
@@ -379,6 +390,7 @@ describe('[G11] a session', () => {
     const again = await connect(world.url)
     again.send({ type: 'hello', token: await world.token(ann, { session }), device: 'd' })
     expect((await again.closed()).code).toBe(4002)
+    expect(again.frames.map(({ type }) => type)).toEqual(['error'])
   })
 
   test('whose token expires is closed 4002, unless `auth` brought a fresh one', async () => {

@@ -22,7 +22,7 @@ export interface Conversation {
 
 /** A directory that knows everything at once. */
 export function directoryStub(conversations: Map<string, Conversation>, jwks: () => string) {
-  const calls = { lists: [] as number[], checks: 0, pages: 0, keys: 0 }
+  const calls = { lists: [] as number[], checks: 0, pages: 0, keys: 0, knownHeads: [] as number[] }
   const state = {
     away: false,
     endedSessions: new Set<string>(),
@@ -73,6 +73,7 @@ export function directoryStub(conversations: Map<string, Conversation>, jwks: ()
         }),
       readEvents: async (request) => {
         calls.pages += 1
+        calls.knownHeads.push(Number(request.knownHead))
         await state.pagesHeld
         return answer(() => {
           const id = formatId(request.conversation)
