@@ -4,9 +4,19 @@ import { maxInteger } from './limits.ts'
 
 /** The words in which SPEC.md writes the frame table, so that a test can hold the page against it. */
 
-/** The beginning of a frame's row: `| code | type | fields |`. */
-export function rowOf({ code, type, fields }: FrameRow): string {
-  return `| ${code} | \`${type}\` | ${fieldsInWords(fields)} |`
+/** The first cells of a frame's row: code, type, fields. */
+export function rowOf({ code, type, fields }: FrameRow): string[] {
+  return [String(code), `\`${type}\``, fieldsInWords(fields)]
+}
+
+/** The rows of the records within a frame: where they stand, and their fields. */
+export function recordRowsOf({ type, fields }: FrameRow): string[][] {
+  const rows: string[][] = []
+  for (const field of fields) {
+    if (field.type.kind !== 'record' && field.type.kind !== 'records') continue
+    rows.push([`\`${type}.${field.name}\``, fieldsInWords(field.type.fields)])
+  }
+  return rows
 }
 
 export function fieldsInWords(fields: readonly Field[]): string {
@@ -32,9 +42,9 @@ export function inWords(type: FieldKind): string {
     case 'choice':
       return type.of.length > 9 ? 'a code of [E1]' : type.of.join('/')
     case 'record':
-      return `{${fieldsInWords(type.fields)}}`
+      return 'record'
     case 'records':
-      return `list ≤ ${type.max} of {${fieldsInWords(type.fields)}}`
+      return `list ≤ ${type.max} of records`
     case 'messageBody':
       return 'body [B1]'
     case 'eventBody':
