@@ -19,9 +19,8 @@ export function encodeCursorRecord(cursors: readonly Cursor[]): Buffer {
 /** Throws when the bytes are no cursor record. */
 export function decodeCursorRecord(value: Uint8Array): Cursor[] {
   const rows = unpack(value) as [Uint8Array, Uint8Array, number][]
-  return rows.map(([conversation, user, seq]) => ({
-    conversation: formatId(conversation),
-    user: formatId(user),
-    seq,
-  }))
+  return rows.map(([conversation, user, seq]) => {
+    if (!Number.isSafeInteger(seq)) throw new Error('a cursor without a seq')
+    return { conversation: formatId(conversation), user: formatId(user), seq }
+  })
 }

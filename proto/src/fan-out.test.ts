@@ -2,11 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   type ConversationPublish,
+  type ConversationSignal,
   channels,
+  decodeConversationPayload,
   decodeConversationPublish,
   decodeProjected,
   decodeUserNotice,
   encodeConversationPublish,
+  encodeConversationSignal,
   encodeProjected,
   encodeUserNotice,
   type UserNotice,
@@ -33,11 +36,17 @@ const notice = fc.oneof(
   ),
 ) as fc.Arbitrary<UserNotice>
 
+const signal: fc.Arbitrary<ConversationSignal> = fc.oneof(
+  fc.record({ type: fc.constant('typing' as const), user: id, active: fc.boolean(), origin: id }),
+  fc.record({ type: fc.constant('read' as const), user: id, seq }),
+)
+
 describe('fan-out', () => {
   it('[U1] channels are named by what they are about', () => {
     const conversation = '01980c37-0b7c-7f5d-a1c4-93e8d5b62f07'
     expect(channels.conversation(conversation)).toBe(`conversation:${conversation}`)
     expect(channels.user(conversation)).toBe(`user:${conversation}`)
+    expect(channels.presence(conversation)).toBe(`presence:${conversation}`)
     expect(channels.projected(3)).toBe('projected:3')
   })
 
@@ -60,7 +69,26 @@ describe('fan-out', () => {
     )
   })
 
-  it('[U2] an unknown notice throws', () => {
+  it('[U2] signals come back as they were and are told from events', () => {
+    fc.assert(
+      fc.property(signal, (given) => {
+        const payload = encodeConversationSignal(given)
+        expect(decodeConversationPayload(payload)).toEqual(given)
+        expect(() => decodeConversationPublish(payload)).toThrow()
+      }),
+    )
+    fc.assert(
+      fc.property(publish, (p) => {
+        const payload = encodeConversationPublish(p)
+        expect(decodeConversationPayload(payload)).toEqual({ type: 'events', ...p })
+      }),
+    )
+  })
+
+  it('[U2] an unknown payload or notice throws', () => {
+    for (const payload of [[], ['a', []], [-9, []], [5], [5, 'frames'], {}]) {
+      expect(() => decodeConversationPublish(pack(payload))).toThrow()
+    }
     expect(() => decodeUserNotice(pack([9, Buffer.alloc(16), 1]))).toThrow()
   })
 })

@@ -71,6 +71,9 @@ export function decodeConversationPayload(payload: Uint8Array): ConversationPayl
     return { type: 'read', user: formatId(user), seq }
   }
   const [frames, removed] = rest as [Uint8Array[], [number, Uint8Array][]?]
+  if (!Number.isSafeInteger(first) || first < 0 || !Array.isArray(frames)) {
+    throw new Error('no payload of a conversation')
+  }
   return {
     type: 'events',
     firstSeq: first,
