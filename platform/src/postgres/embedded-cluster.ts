@@ -50,7 +50,9 @@ async function checkCluster(data: string, place: Place, binaries: Binaries): Pro
     new StartError(
       `the database in ${data} is damaged (${what}): bring back a copy of the whole data folder, or move it away to begin anew`,
     )
-  const { uid } = await stat(data)
+  const found = await stat(data)
+  if (!found.isDirectory()) throw damaged('it is no folder')
+  const { uid } = found
   const runsAs = place.user?.uid ?? process.getuid?.()
   if (runsAs !== undefined && uid !== runsAs) {
     throw new StartError(
