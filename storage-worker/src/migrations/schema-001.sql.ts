@@ -7,6 +7,9 @@ export const schema001 = [
      display_name text not null,
      created_at timestamptz not null default now()
    )`,
+  /* Search by the beginning of either name. */
+  `create index users_username_prefix on users (username text_pattern_ops)`,
+  `create index users_display_name_prefix on users (lower(display_name) text_pattern_ops)`,
   `create table credentials (
      user_id uuid primary key references users on delete cascade,
      password_hash text not null,
@@ -25,6 +28,14 @@ export const schema001 = [
      revoked_at timestamptz
    )`,
   `create index sessions_user on sessions (user_id)`,
+  /* code_hash: SHA-256 of the code. created_by is null for whoever runs the server. */
+  `create table invites (
+     code_hash bytea primary key,
+     created_at timestamptz not null,
+     expires_at timestamptz not null,
+     uses_left int not null check (uses_left >= 0),
+     created_by uuid references users on delete set null
+   )`,
   /* private_key is encrypted under PARLEY_KEY_SECRET. */
   `create table signing_keys (
      kid text primary key,
