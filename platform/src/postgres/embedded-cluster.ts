@@ -97,9 +97,10 @@ async function create(place: Place, binaries: Binaries, passwordFile: string): P
   } catch (error) {
     await rm(draft, { recursive: true, force: true })
     const { stderr = '', message } = error as { stderr?: string; message: string }
-    const why = /error: .*/.exec(stderr)?.[0] ?? stderr.trim().split('\n').at(-1) ?? message
+    const lines = stderr.split('\n').filter((line) => line !== '')
+    const why = lines.find((line) => /error:|FATAL:|PANIC:|could not/.test(line)) ?? lines.at(-1)
     throw new StartError(
-      `the database could not be made in ${place.folder}: initdb says ${why || message}`,
+      `the database could not be made in ${place.folder}: initdb says ${why ?? message}`,
     )
   }
   await writeDurably(passwordFile, `${password}\n`, 0o600)

@@ -51,9 +51,11 @@ export async function startEmbeddedPostgres(
   }
   /** Two Parleys on one data folder must not both choose where its database lies. */
   const hold = async (folder: string) => {
-    const lock = await lockFolder(folder).catch((error: Error) => {
+    const lock = await lockFolder(folder).catch((error: NodeJS.ErrnoException) => {
       throw new StartError(
-        `${folder} can't be locked (${error.message}): choose one on a local disk`,
+        error.code === 'EACCES' || error.code === 'EPERM' || error.code === 'EROFS'
+          ? `${folder} can't be written by this user`
+          : `${folder} can't be locked (${error.message}): choose one on a local disk`,
       )
     })
     if (lock === null) throw new StartError(`another Parley uses the database in ${folder}`)

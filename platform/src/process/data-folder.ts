@@ -49,6 +49,10 @@ async function makeFolder(path: string): Promise<void> {
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
       throw new StartError(`the data folder ${path} can't be written by this user`)
     }
+    // What Node says of a folder to be made on a read-only file system.
+    if (code === 'ENOENT') {
+      throw new StartError(`the data folder ${path} can't be made: its place is read-only or gone`)
+    }
     throw new StartError(`the data folder ${path} can't be used: ${message}`)
   }
 }

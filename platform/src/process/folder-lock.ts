@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, realpath, rm } from 'node:fs/promises'
+import { chmod, link, mkdir, open, readdir, realpath, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,6 +33,8 @@ async function lockSocket(folder: string): Promise<FolderLock | null> {
   try {
     const own = `lock-new-${randomBytes(6).toString('hex')}.sock`
     const server = await listen(place.address(own))
+    // Whoever may pass the folder may ask whether it is held: a later start may run as another user.
+    await chmod(join(place.folder, own), 0o666)
     const taken = await takeNumber(place, own).catch(async (error) => {
       await closed(server)
       throw error
