@@ -39,7 +39,12 @@ async function openLog(settings: StandaloneSettings, lifecycle: Lifecycle): Prom
   try {
     const log = await openLmdbLog({
       path: join(settings.dataDir, 'log'),
-      topics: { [topics.commands]: partitions, [topics.events]: partitions },
+      topics: {
+        [topics.commands]: partitions,
+        [topics.events]: partitions,
+        [topics.cursors]: partitions,
+        [topics.sessions]: partitions,
+      },
       maxRecordBytes: 1024 * 1024,
       maxReadBytes: 4 * 1024 * 1024,
     })
