@@ -2,20 +2,19 @@ import type { Bus } from '@parley/platform/ports/bus'
 import type { Database } from '@parley/platform/ports/database'
 import { named } from '@parley/platform/postgres/unavailable'
 import { type Failure, failure } from '@parley/proto/errors'
-import { limits } from '@parley/proto/limits'
 import { accessTokenToleranceSeconds } from '@parley/proto/tokens'
 import { type AccessTokens, createAccessTokens, type VerifiedToken } from './access-tokens.ts'
 import { deriveKeys } from './key-secret.ts'
-import { checkName, checkPassword, checkUsername } from './name-rules.ts'
+import { checkName, checkUsername, maxPasswordUnits } from './name-rules.ts'
 import { createPasswordHasher, type PasswordHasherOptions } from './password-hasher.ts'
+import { createPasswords, type PasswordChange } from './passwords.ts'
+import { createRegistration, type RegisterInput, type RegistrationMode } from './registration.ts'
 import { createSessions, type OpenedSession, type SessionView } from './sessions.ts'
 import { openSigningKeys, type SigningKeys } from './signing-keys.ts'
-import { createUsers, type UserPage, type Users, type UserView, usernameTaken } from './users.ts'
-
-export type Registration = 'open' | 'invite' | 'closed'
+import { createUsers, type UserPage, type Users, type UserView } from './users.ts'
 
 export interface AccountsConfig {
-  registration: Registration
+  registration: RegistrationMode
   accessTokenSeconds: number
   refreshTokenDays: number
   /** Signing keys are sealed and refresh tokens made under it (`PARLEY_KEY_SECRET`). */
@@ -36,13 +35,6 @@ export interface AccountsParts {
   onKeyRefreshFailed?: (error: unknown) => void
 }
 
-export interface RegisterInput {
-  username: string
-  password: string
-  displayName?: string
-  invite?: string
-}
-
 /** What register, login and refresh answer. */
 export interface SignedIn {
   ok: true
@@ -55,6 +47,7 @@ export interface SignedIn {
 
 export interface Accounts {
   readonly users: Users
+  /** `forbidden` where registration is closed, or by invitation and `invite` does not hold. */
   register(input: RegisterInput, device?: string): Promise<SignedIn | Failure>
   /** `unauthenticated` alike, and after the same time, for an unknown name and a wrong password. */
   login(input: { username: string; password: string }, device?: string): Promise<SignedIn | Failure>
@@ -64,6 +57,14 @@ export interface Accounts {
   /** Ends a session of this user; its sockets close. */
   endSession(user: string, session: string): Promise<{ ok: true } | Failure>
   renameUser(user: string, displayName: string): Promise<{ ok: true; user: UserView } | Failure>
+  /**
+   * Ends every other session of the user. `forbidden` when `currentPassword` is wrong, `invalid` when the new one
+   * breaks the rules.
+   */
+  changePassword(
+    claim: { user: string; session: string },
+    change: PasswordChange,
+  ): Promise<{ ok: true } | Failure>
   searchUsers(query: string, limit: number, after?: string): Promise<UserPage>
   /**
    * The token's user and session, [G11] if that session still holds (known at most 3 s old). `token_expired` past its
@@ -113,7 +114,21 @@ export async function createAccounts(
     now,
   })
   const hasher = createPasswordHasher(config.passwordHashing ?? defaultHashing)
-  const users = createUsers(orm, now)
+  const users = createUsers(database, now)
+  const registration = createRegistration({
+    mode: config.registration,
+    database,
+    users,
+    hasher,
+    now,
+  })
+  const passwords = createPasswords({
+    database,
+    hasher,
+    sessions,
+    passwordHash: users.passwordHash,
+    now,
+  })
   const stopRefreshing = refreshRegularly(keys, parts.onKeyRefreshFailed ?? (() => {}))
 
   async function signIn(user: UserView, session: OpenedSession): Promise<SignedIn> {
@@ -122,18 +137,16 @@ export async function createAccounts(
     return { ok: true, user, accessToken, refreshToken, expiresIn: config.accessTokenSeconds }
   }
 
+  async function beginSession(user: UserView, passwordHash: string, device: string | undefined) {
+    const session = await sessions.begin(user.id, passwordHash, device)
+    return session === undefined ? wrongLogin : signIn(user, session)
+  }
+
   return {
     users,
     async register(input, device) {
-      const refused = refusedRegistration(config.registration) ?? checkNewUser(input)
-      if (refused) return refused
-      const { username, password, displayName = username } = input
-      if ((await users.byUsername(username)) !== undefined) return usernameTaken(username)
-      const hashed = await hasher.hash(password)
-      if (!hashed.ok) return hashed
-      const created = await users.create({ username, displayName, passwordHash: hashed.hash })
-      if (!created.ok) return created
-      return signIn(created.user, await sessions.begin(created.user.id, device))
+      const made = await registration.register(input)
+      return made.ok ? beginSession(made.user, made.passwordHash, device) : made
     },
 
     async login({ username, password }, device) {
@@ -143,8 +156,8 @@ export async function createAccounts(
       const stored = fits ? await users.passwordHash(user?.id ?? nobody) : undefined
       const verified = await hasher.verify(stored, fits ? password : '')
       if (!verified.ok) return verified
-      if (!verified.match || user === undefined) return wrongLogin
-      return signIn(user, await sessions.begin(user.id, device))
+      if (!verified.match || user === undefined || stored === undefined) return wrongLogin
+      return beginSession(user, stored, device)
     },
 
     async refresh(refreshToken) {
@@ -163,6 +176,7 @@ export async function createAccounts(
       const user = await users.rename(id, displayName)
       return user === undefined ? failure('not_found', 'no such user') : { ok: true, user }
     },
+    changePassword: ({ user, session }, change) => passwords.change(user, session, change),
     searchUsers: users.search,
 
     verifyAccessToken: (token) => verify(tokens, sessions.isLive, token).catch(rethrowNamed),
@@ -176,26 +190,8 @@ export async function createAccounts(
   }
 }
 
-/** A code point is at most two code units. */
-const maxPasswordUnits = 2 * limits.passwordMaxLength
 const nobody = '00000000-0000-0000-0000-000000000000'
 const wrongLogin = failure('unauthenticated', 'the username or the password is wrong')
-
-function refusedRegistration(registration: Registration): Failure | undefined {
-  if (registration === 'closed') return failure('forbidden', 'registration is closed')
-  if (registration === 'invite') {
-    return failure('forbidden', 'registration needs an invitation, and none can be redeemed yet')
-  }
-  return undefined
-}
-
-function checkNewUser(input: RegisterInput): Failure | undefined {
-  return (
-    checkUsername(input.username) ??
-    checkPassword(input.password) ??
-    (input.displayName === undefined ? undefined : checkName('displayName', input.displayName))
-  )
-}
 
 async function verify(
   tokens: AccessTokens,

@@ -21,6 +21,9 @@ export function checkUsername(username: string): Failure | undefined {
   return undefined
 }
 
+/** A longer password is nobody's, and not worth its hash: a character is at most two code units. */
+export const maxPasswordUnits = 2 * limits.passwordMaxLength
+
 /** Length is all that is asked of a password (NIST SP 800-63B §3.1.1.2: no rules of composition). */
 export function checkPassword(password: string): Failure | undefined {
   const length = countCharacters(password)

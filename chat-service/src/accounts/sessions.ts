@@ -4,7 +4,7 @@ import type { Database } from '@parley/platform/ports/database'
 import { type Failure, failure } from '@parley/proto/errors'
 import { channels, encodeUserNotice } from '@parley/proto/fan-out'
 import { newId } from '@parley/proto/ids'
-import { Session, type SessionRow } from './entities.ts'
+import { Credential, Session, type SessionRow } from './entities.ts'
 import { createLiveSessions } from './live-sessions.ts'
 import { decideRefresh, makeRefreshToken, readRefreshToken } from './refresh-tokens.ts'
 
@@ -37,12 +37,21 @@ export interface SessionView {
 }
 
 export interface Sessions {
-  /** Begins a session. Beyond `maxSessions` of one user the least recently used ends. */
-  begin(user: string, device: string | undefined): Promise<OpenedSession>
+  /**
+   * Begins a session while `passwordHash` is still the user's; undefined when it was changed since it was read. Beyond
+   * `maxSessions` of one user the least recently used ends.
+   */
+  begin(
+    user: string,
+    passwordHash: string,
+    device: string | undefined,
+  ): Promise<OpenedSession | undefined>
   /** `unauthenticated` for a token that holds no longer; a token used before ends its session as well. */
   renew(refreshToken: string): Promise<OpenedSession | Failure>
   /** Ends one session of a user; `not_found` when it is not the user's, or ended before. */
   end(user: string, session: string): Promise<{ ok: true } | Failure>
+  /** Tells everyone that these sessions, which the caller has ended in the database, hold no longer. */
+  tellEnded(user: string, sessions: readonly string[]): void
   /** A user's sessions that hold, the last used first. */
   list(user: string, current: string): Promise<SessionView[]>
   isLive(user: string, session: string): Promise<boolean>
@@ -73,9 +82,12 @@ export function createSessions(options: SessionsOptions): Sessions {
   })
 
   /* [G11] At once where the bus carries it; gateways ask for ended sessions every few seconds all the same. */
-  function tellEnded(user: string, session: string): void {
-    live.forget(user)
-    bus.publish(channels.user(user), encodeUserNotice({ type: 'revoked', session })).catch(() => {})
+  function tellEnded(user: string, ids: readonly string[]): void {
+    if (ids.length > 0) live.forget(user)
+    for (const session of ids) {
+      const notice = encodeUserNotice({ type: 'revoked', session })
+      bus.publish(channels.user(user), notice).catch(() => {})
+    }
   }
 
   async function ended(ids: readonly string[]): Promise<string[]> {
@@ -103,11 +115,14 @@ export function createSessions(options: SessionsOptions): Sessions {
     )
     for (const session of surplus) session.revokedAt = at
     await em.flush()
-    for (const session of surplus) tellEnded(user, session.id)
+    tellEnded(
+      user,
+      surplus.map((session) => session.id),
+    )
   }
 
   return {
-    async begin(user, device) {
+    async begin(user, passwordHash, device) {
       const at = new Date(now())
       const session = {
         id: newId(now()),
@@ -120,7 +135,18 @@ export function createSessions(options: SessionsOptions): Sessions {
         rotatedAt: at,
         revokedAt: null,
       }
-      await orm.em.fork().insert(Session, session)
+      const begun = await orm.em.fork().transactional(async (em) => {
+        /* A change of the password waits for this lock, so it sees this session, or this login sees the change. */
+        const holding = await em.findOne(
+          Credential,
+          { userId: user, passwordHash },
+          { lockMode: LockMode.PESSIMISTIC_READ },
+        )
+        if (holding === null) return false
+        await em.insert(Session, session)
+        return true
+      })
+      if (!begun) return undefined
       await endSurplus(user)
       return opened(session)
     },
@@ -138,7 +164,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       })
       if (result === undefined) return notAToken
       const { session, decision } = result
-      if (decision === 'reused') tellEnded(session.userId, session.id)
+      if (decision === 'reused') tellEnded(session.userId, [session.id])
       return decision === 'rotate' || decision === 'repeat' ? opened(session) : notAToken
     },
 
@@ -151,7 +177,7 @@ export function createSessions(options: SessionsOptions): Sessions {
           { revokedAt: new Date(now()) },
         )
       if (changed === 0) return failure('not_found', 'no such session')
-      tellEnded(user, session)
+      tellEnded(user, [session])
       return { ok: true }
     },
 
@@ -166,6 +192,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       return rows.map((row) => viewOf(row, current))
     },
 
+    tellEnded,
     isLive: live.isLive,
     ended,
     close: live.close,

@@ -1,8 +1,8 @@
-import { UniqueConstraintViolationException } from '@mikro-orm/core'
-import type { MikroORM } from '@mikro-orm/postgresql'
+import type { Database } from '@parley/platform/ports/database'
 import { type Failure, failure } from '@parley/proto/errors'
 import { newId } from '@parley/proto/ids'
 import { Credential, User, type UserRow } from './entities.ts'
+import { lockInvite, redeemInvite } from './invites.ts'
 
 /** A user as everyone sees it. */
 export interface UserView {
@@ -24,8 +24,11 @@ export interface NewUser {
 }
 
 export interface Users {
-  /** `conflict` when the username is taken. The caller has checked the rules of names. */
-  create(user: NewUser): Promise<{ ok: true; user: UserView } | Failure>
+  /**
+   * `conflict` when the username is taken. With `invite` that is redeemed with it, or `forbidden` and neither has
+   * happened. The caller has checked the rules of names.
+   */
+  create(user: NewUser, invite?: string): Promise<{ ok: true; user: UserView } | Failure>
   byId(id: string): Promise<UserView | undefined>
   byUsername(username: string): Promise<UserView | undefined>
   passwordHash(id: string): Promise<string | undefined>
@@ -36,23 +39,42 @@ export interface Users {
   missing(ids: readonly string[]): Promise<string[]>
 }
 
-export function createUsers(orm: MikroORM, now: () => number): Users {
+/**
+ * Never prepared: only a plan made for these very patterns can use the indexes. The display name is put in lower case by
+ * the server on both sides, since its idea of case depends on its locale.
+ */
+export const searchUsers = `select id, username, display_name from users
+  where (username like $1 or lower(display_name) like lower($2)) and username > $3
+  order by username limit $4`
+
+interface FoundRow {
+  id: string
+  username: string
+  display_name: string
+}
+
+export function createUsers(database: Database, now: () => number): Users {
+  const { orm } = database
   return {
-    async create({ username, displayName, passwordHash }) {
-      const at = new Date(now())
-      const id = newId(now())
-      const em = orm.em.fork()
-      try {
-        await em.transactional(async (tx) => {
-          await tx.insert(User, { id, username, displayName, createdAt: at })
-          await tx.insert(Credential, { userId: id, passwordHash, changedAt: at })
-        })
-      } catch (error) {
-        if (error instanceof UniqueConstraintViolationException) return usernameTaken(username)
-        throw error
-      }
-      return { ok: true, user: { id, username, displayName } }
-    },
+    create: ({ username, displayName, passwordHash }, invite) =>
+      database.transaction(async (sql) => {
+        const at = new Date(now())
+        const id = newId(now())
+        const refused = invite === undefined ? undefined : await lockInvite(sql, invite, now())
+        if (refused) return refused
+        const made = await sql.query(
+          `insert into users (id, username, display_name, created_at) values ($1, $2, $3, $4)
+           on conflict (username) do nothing returning id`,
+          [id, username, displayName, at],
+        )
+        if (made.length === 0) return usernameTaken(username)
+        await sql.query(
+          'insert into credentials (user_id, password_hash, changed_at) values ($1, $2, $3)',
+          [id, passwordHash, at],
+        )
+        if (invite !== undefined) await redeemInvite(sql, invite)
+        return { ok: true, user: { id, username, displayName } }
+      }),
 
     async byId(id) {
       return viewOf(await orm.em.fork().findOne(User, { id }))
@@ -70,16 +92,13 @@ export function createUsers(orm: MikroORM, now: () => number): Users {
     },
 
     async search(query, limit, after) {
-      const prefix = `${query.replace(/[\\%_]/g, '\\$&')}%`
-      const rows = await orm.em.fork().find(
-        User,
-        {
-          $or: [{ username: { $like: prefix.toLowerCase() } }, { displayName: { $ilike: prefix } }],
-          ...(after === undefined ? {} : { username: { $gt: after } }),
-        },
-        { orderBy: { username: 'asc' }, limit: limit + 1 },
+      const pattern = `${query.replace(/[\\%_]/g, '\\$&')}%`
+      const rows = await database.snapshot((sql) =>
+        sql.query<FoundRow>(searchUsers, [pattern.toLowerCase(), pattern, after ?? '', limit + 1]),
       )
-      const users = rows.slice(0, limit).map((row) => viewOf(row) as UserView)
+      const users = rows
+        .slice(0, limit)
+        .map((row) => ({ id: row.id, username: row.username, displayName: row.display_name }))
       const last = users.at(-1)
       return rows.length > limit && last ? { users, next: last.username } : { users }
     },

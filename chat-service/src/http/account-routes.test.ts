@@ -1,5 +1,6 @@
 import { newId } from '@parley/proto/ids'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { makeInvite } from '../accounts/invites.ts'
 import { openTestWorld, type TestWorld, testPassword } from './test-world.ts'
 
 let world: TestWorld
@@ -138,6 +139,57 @@ test('one sees and ends one’s sessions, and nobody else’s', async () => {
   expect((await world.call(me, { method: 'DELETE', url })).status).toBe(404)
   expect((await world.call(phone.body, { url: '/v1/users/me' })).status).toBe(401)
   expect((await world.call(me, { url: '/v1/sessions' })).body.sessions).toHaveLength(1)
+})
+
+test('one changes one’s password; the caller’s session stays, the others end', async () => {
+  const me = await world.person()
+  const phone = await post('/v1/auth/login', { username: me.username, password: testPassword })
+  const put = (payload: object) =>
+    world.call(me, { method: 'PUT', url: '/v1/users/me/password', payload })
+  const password = 'battery staple correct'
+  const wrong = await put({ currentPassword: 'not this one', password })
+  expect([wrong.status, wrong.body.code]).toEqual([403, 'forbidden'])
+  for (const [payload, field] of [
+    [{ password }, 'currentPassword'],
+    [{ currentPassword: testPassword }, 'password'],
+    [{ currentPassword: testPassword, password: 'short' }, 'password'],
+    [{ currentPassword: 5, password }, 'currentPassword'],
+  ] as const) {
+    const { status, body } = await put(payload)
+    expect([status, body.code]).toEqual([400, 'invalid'])
+    expect(body.detail).toContain(field)
+  }
+  expect((await world.call(phone.body, { url: '/v1/users/me' })).status).toBe(200)
+  const changed = await put({ currentPassword: testPassword, password })
+  expect([changed.status, changed.body]).toEqual([204, ''])
+  expect((await world.call(phone.body, { url: '/v1/users/me' })).status).toBe(401)
+  expect((await world.call(me, { url: '/v1/users/me' })).status).toBe(200)
+  const login = (p: string) => post('/v1/auth/login', { username: me.username, password: p })
+  expect((await login(testPassword)).status).toBe(401)
+  expect((await login(password)).status).toBe(200)
+  const url = '/v1/users/me/password'
+  expect((await world.call(undefined, { method: 'PUT', url, payload: {} })).status).toBe(401)
+})
+
+test('by invitation: 403 without one that holds, 201 with it', async () => {
+  const tables = { db: world.database, close: async () => {} }
+  const invited = await openTestWorld({ registration: 'invite' }, tables)
+  const register = (payload: object) =>
+    invited.call(undefined, { method: 'POST', url: '/v1/auth/register', payload })
+  const account = { username: 'invited', password: testPassword }
+  for (const payload of [account, { ...account, invite: 'abcd-efgh' }]) {
+    const { status, body } = await register(payload)
+    expect([status, body.code]).toEqual([403, 'forbidden'])
+    expect(body.detail).toContain('invitation')
+  }
+  const options = { uses: 1, lifeMs: 60_000, nowMs: Date.now() }
+  const invite = await makeInvite(world.database, options)
+  expect((await register({ ...account, invite: 5 })).status).toBe(400)
+  expect((await register({ ...account, invite })).status).toBe(201)
+  expect((await register({ ...account, username: 'second', invite })).body.detail).toContain(
+    'used up',
+  )
+  await invited.close()
 })
 
 test('the JWKS needs no token and may be kept for a while', async () => {

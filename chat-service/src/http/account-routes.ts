@@ -13,7 +13,7 @@ const deviceLength = 128
 export function mountSignInRoutes(app: HttpApp, accounts: Accounts): void {
   const tags = ['accounts']
   const password = (description: string) =>
-    Type.String({ description, examples: ['correct horse battery'] })
+    Type.String({ description, examples: [examples.password] })
 
   app.post(
     '/v1/auth/register',

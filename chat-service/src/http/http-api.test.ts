@@ -113,6 +113,7 @@ test('the OpenAPI document is 3.1 and has every route, with examples that fit th
       '/v1/sessions/{id}',
       '/v1/users',
       '/v1/users/me',
+      '/v1/users/me/password',
       '/v1/users/{id}',
     ].toSorted(),
   )

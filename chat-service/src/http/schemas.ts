@@ -14,6 +14,7 @@ export const examples = {
   message: '01980c37-9e14-72b8-b6d9-4c51f0a7e833',
   session: '01980c36-4d31-7b90-8e57-a4d2c86f1b3a',
   at: 1_752_573_600_000,
+  password: 'correct horse battery',
 } as const
 
 export const id = (description: string, example: string) =>

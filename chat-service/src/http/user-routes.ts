@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { Accounts } from '../accounts/accounts.ts'
 import type { HttpApp } from './http-app.ts'
 import { sendProblem } from './problems.ts'
-import { answers, limit, user, userId, userPage } from './schemas.ts'
+import { answers, examples, limit, noContent, user, userId, userPage } from './schemas.ts'
 
 const noUser = failure('not_found', 'no such user')
 
@@ -43,6 +43,32 @@ export function mountUserRoutes(app: HttpApp, accounts: Accounts): void {
       }
       const found = await accounts.users.byId(request.caller.user)
       return found ?? sendProblem(reply, noUser)
+    },
+  )
+
+  app.put(
+    '/v1/users/me/password',
+    {
+      schema: {
+        tags,
+        summary: 'Change one’s password',
+        description: 'Every other session of the user ends, and its sockets close; this one stays.',
+        body: Type.Object({
+          currentPassword: Type.String({
+            description: 'the present one',
+            examples: [examples.password],
+          }),
+          password: Type.String({
+            description: 'the new one, 8 to 256 characters',
+            examples: ['battery staple correct'],
+          }),
+        }),
+        response: answers({ 204: noContent }),
+      },
+    },
+    async (request, reply) => {
+      const changed = await accounts.changePassword(request.caller, request.body)
+      return changed.ok ? reply.code(204).send() : sendProblem(reply, changed)
     },
   )
 
