@@ -137,6 +137,20 @@ describe('runMain', () => {
   })
 })
 
+test('[G8] a log that nobody reads keeps the process neither from working nor from ending', async () => {
+  const { child, ended } = run('stalled')
+  child.stdout?.pause()
+  let err = ''
+  child.stderr?.on('data', (chunk) => {
+    err += chunk
+  })
+  while (!err.includes('still working')) await once(child.stderr as NodeJS.ReadableStream, 'data')
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  child.stdout?.resume()
+  expect((await ended).err).toContain('stopped first')
+})
+
 describe('createLifecycle', () => {
   test('every stop is called once, also when stop is asked twice', async () => {
     const calls: string[] = []

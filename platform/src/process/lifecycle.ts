@@ -18,7 +18,7 @@ export interface Lifecycle {
   readonly log: LifecycleLog
 }
 
-export type LifecycleLog = Pick<Logger, 'info' | 'error' | 'fatal'>
+export type LifecycleLog = Pick<Logger, 'info' | 'error' | 'fatal' | 'flush'>
 
 interface Part {
   name: string
@@ -84,6 +84,7 @@ const stderrLog = {
   info() {},
   error: (...args: unknown[]) => print(args),
   fatal: (...args: unknown[]) => print(args),
+  flush: (done: () => void) => done(),
 } as unknown as LifecycleLog
 
 function print([fields, message]: unknown[]): void {

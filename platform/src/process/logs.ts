@@ -53,15 +53,20 @@ export function createLogger({ name, level, secrets = [], destination }: LoggerO
 }
 
 function standardOutput(): DestinationStream {
-  const stream = pino.destination({ dest: 1, sync: false, maxLength: bufferBytes })
+  // A minLength of 0 would make `flush` answer before the lines are out.
+  const stream = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: bufferBytes })
   // The reader of our output may go away first.
   stream.on('error', () => {})
-  process.once('exit', () => {
-    try {
-      stream.flushSync()
-    } catch {
-      // Nobody reads any more.
-    }
-  })
   return stream
+}
+
+/** False when the lines are not out in time: whoever reads our output has stalled. */
+export function flushLog(log: Pick<Logger, 'flush'>, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, timeoutMs, false)
+    log.flush(() => {
+      clearTimeout(timer)
+      resolve(true)
+    })
+  })
 }

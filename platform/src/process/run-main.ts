@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseUnavailable } from '@parley/platform/ports/database'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
+import { flushLog } from './logs.ts'
 import { SettingsError } from './settings.ts'
 import { StartError } from './start-error.ts'
 
+/** How long the last lines of the log may take to get out. */
+const flushMs = 1_000
 /** How long a signal during the start waits for it to settle before stopping what there is. */
 const startSettleMs = 10_000
 
@@ -18,9 +21,15 @@ export function runMain(name: string, start: (lifecycle: Lifecycle) => Promise<v
   let signals = 0
   let ending = false
 
+  const end = async (code: 0 | 1) => {
+    // Where nobody reads our output a normal exit would wait for its writes for ever.
+    if (!(await flushLog(lifecycle.log, flushMs))) process.kill(process.pid, 'SIGKILL')
+    process.exit(code)
+  }
   const fatal = (err: unknown) => {
     lifecycle.log.fatal({ err }, 'an error that nobody caught')
-    process.exit(1)
+    ending = true
+    void end(1)
   }
   process.on('uncaughtException', fatal)
   process.on('unhandledRejection', fatal)
@@ -32,12 +41,12 @@ export function runMain(name: string, start: (lifecycle: Lifecycle) => Promise<v
     ending = true
     process.stderr.write(`${name}: ${startFailure(error)}\n`)
     await lifecycle.stop()
-    process.exit(1)
+    await end(1)
   })
 
   const onSignal = async (signal: NodeJS.Signals) => {
     signals += 1
-    if (signals > 1) process.exit(1)
+    if (signals > 1) return end(1)
     if (ending) return
     ending = true
     lifecycle.log.info({ signal }, 'stopping')
@@ -46,7 +55,7 @@ export function runMain(name: string, start: (lifecycle: Lifecycle) => Promise<v
     await Promise.race([settled, sleep(startSettleMs, undefined, { ref: false })])
     const clean = await lifecycle.stop()
     lifecycle.log.info({ clean }, 'stopped')
-    process.exit(clean ? 0 : 1)
+    await end(clean ? 0 : 1)
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
