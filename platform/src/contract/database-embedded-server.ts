@@ -1,16 +1,14 @@
 import { execFile } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { Database } from '@parley/platform/ports/database'
-import { connectDatabase } from '../postgres/connect.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../postgres/embedded.ts'
 import { createLogger } from '../process/logs.ts'
 import type { DatabaseServer } from './database.ts'
 import type { ServerControl } from './database-harness.ts'
+import { serverAt } from './database-url-server.ts'
 
 const deadlineMs = 15_000
 
@@ -21,35 +19,13 @@ export async function startEmbeddedServer(): Promise<DatabaseServer> {
     dataDir: folder,
     log: createLogger({ name: 'contract', level: 'silent' }),
   })
-  const server = controlOf(postgres)
-  return {
-    async harness(fault = {}) {
-      const schema = `check_${randomBytes(6).toString('hex')}`
-      const opened: Database[] = []
-      const admin = await connectDatabase({ url: postgres.url, poolMax: 1 })
-      await admin.transaction((sql) => sql.query(`create schema ${schema}`))
-      return {
-        schema,
-        deadlineMs: fault.deadlineMs ?? deadlineMs,
-        server,
-        async open(limits = {}) {
-          const db = await connectDatabase({
-            url: postgres.url,
-            ...(fault.limits?.(limits) ?? limits),
-          })
-          opened.push(db)
-          return fault.wrap?.(db) ?? db
-        },
-        async dispose() {
-          await Promise.all([admin, ...opened].map((db) => db.close().catch(() => {})))
-        },
-      }
-    },
+  return serverAt(postgres.url, {
+    control: controlOf(postgres),
     async stop() {
       await postgres.stop()
       await rm(folder, { recursive: true, force: true })
     },
-  }
+  })
 }
 
 function controlOf(postgres: EmbeddedPostgres): ServerControl {
