@@ -13,6 +13,8 @@ import { createMetrics } from '@parley/platform/process/metrics'
 import { createInProcessRpc } from '@parley/platform/rpc/in-process'
 import { createStorageWorker } from '@parley/storage-worker/create'
 import { claimEpoch } from '@parley/storage-worker/epochs'
+import { startAdminListener } from './admin-listener.ts'
+import { untilProjected } from './backup-projected.ts'
 import { startEngines } from './engines.ts'
 import { keySecretOf } from './key-secret.ts'
 import type { StandaloneSettings } from './settings.ts'
@@ -78,6 +80,12 @@ export async function startStandalone(
   })
   mountPrivateRoutes(chat.http, { health, metrics, loopbackOnly: true })
   mountStaticFiles(chat.http, { folder: webFolder })
+  const admin = await startAdminListener({
+    dataDir: settings.dataDir,
+    databaseUrl: db.orm.config.get('clientUrl') ?? '',
+    projected: () => untilProjected({ log, db, epoch }),
+  })
+  lifecycle.add('admin listener', () => admin.close(), 5_000)
   const httpUrl = await chat.http.listen({ host: settings.host, port: settings.httpPort })
   return { httpUrl, wsUrl }
 }
