@@ -1,200 +1,94 @@
-import { createApi } from './api.js'
-import { createCatchUp } from './catch-up.js'
 import { createComposerView } from './composer-view.js'
 import { createConnectionView } from './connection-view.js'
 import { createConversationView } from './conversation-view.js'
 import { setText, show } from './dom.js'
 import { idTime, newId } from './ids.js'
 import { createListView, unreadText } from './list-view.js'
-import { createLoader } from './loader.js'
 import { createNewConversationView } from './new-conversation-view.js'
-import { createOutbox } from './outbox.js'
-import { createPeople } from './people.js'
-import { createReads } from './reads.js'
-import { createSender } from './sender.js'
-import { createSocket } from './socket.js'
-import { createStore } from './store.js'
+import { makeParts } from './parts.js'
 
-/** Until a `welcome` says otherwise; the limits of the protocol. */
-const defaultLimits = { textLength: 8_000, bodyBytes: 16_384 }
 /** An id may be 5 minutes ahead of the server's time. */
 const maxAheadMs = 4 * 60_000
-const maxStrangers = 1_000
 const logoutMs = 3_000
 const idPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
- * The page of somebody who is signed in: makes the parts, and carries what each says to the others. Ends by itself when
- * the session is over.
- * @param {{session: any, clock: any, storage: Storage, onEnd: (notice: string) => void}} parts
+ * The page of somebody who is signed in: what is shown, and what the user does. Ends by itself when the session is over.
+ * @param {{session: any, clock: any, storage: Storage, onEnd: (notice: string) => void}} options
  */
 export function startChat({ session, clock, storage, onEnd }) {
   const me = session.user()
   const find = show('chat-template')
   const listening = new AbortController()
-  const { signal } = listening
-  let limits = defaultLimits
   let ended = false
-  let goneNotice = ''
-  let due
+  let renderTimer
 
-  const changed = () => {
-    if (due === undefined) due = setTimeout(render)
-  }
-  const onDate = (serverMs) => clock.hear(serverMs, { isExact: false })
-  const onSignedOut = () => end('You were signed out. Sign in again to go on.')
-  const api = createApi({ session, onDate, onSignedOut })
-  const outbox = createOutbox({ storage, user: me.id, onChange: changed })
-  const store = createStore({ me: me.id, onChange: changed })
-  const people = createPeople({ api, me, onChange: changed })
-  const device = deviceOf(storage)
-  const on = { state: changed, welcome, frame: take, lost: () => sender.lost() }
-  const socket = createSocket({ session, api, clock, device, on })
-  const reads = createReads({ storage, user: me.id, socket })
-  const catchUp = createCatchUp({
-    store,
-    socket,
-    onEvent: takeEvent,
+  const parts = makeParts({
+    session,
+    clock,
+    storage,
+    me,
+    onChange() {
+      if (renderTimer === undefined) renderTimer = setTimeout(render)
+    },
+    onSignedOut: () => end('You were signed out. Sign in again to go on.'),
     onGone: gone,
-    onRestart(id) {
-      loader.wantList()
-      if (store.opened()?.id === id) loader.readOlder(id)
-    },
   })
-  const loader = createLoader({ api, store, people, clock, reads, catchUp })
-  const sender = createSender({
-    outbox,
-    socket,
-    onAcked: ({ text }, { conversation, seq, id, at }) => {
-      /* The message in its place, whether or not its event comes. */
-      const kind = 'message'
-      takeEvent({ conversation, seq, id, kind, sender: me.id, at, body: { text } })
-    },
-  })
+  const { api, outbox, store, people, socket, reads, loader, sender, incoming } = parts
+  const views = makeViews()
 
-  const views = {
-    connection: createConnectionView({ find, socket }),
-    list: createListView({ find, store, loader, people }),
-    conversation: createConversationView({
-      find,
-      store,
-      outbox,
-      people,
-      loader,
-      on: {
-        read(id, seq) {
-          store.get(id).unread > 0 && store.markRead(id, seq)
-          reads.advance(id, seq)
-        },
-        retry(id) {
-          outbox.retry(id, makeId)
-          sender.pump()
-        },
-        discard: (id) => outbox.remove(id),
+  function makeViews() {
+    const on = {
+      read(id, seq) {
+        if (store.get(id).unread > 0) store.markRead(id, seq)
+        reads.advance(id, seq)
       },
-    }),
-    composer: createComposerView({ find, store, limits: () => limits, onSend }),
+      retry(id) {
+        outbox.retry(id, makeId)
+        sender.pump()
+      },
+      discard: (id) => outbox.remove(id),
+    }
+    createNewConversationView({ find, api, people, me: me.id, clock, onMade })
+    return {
+      connection: createConnectionView({ find, socket }),
+      list: createListView({ find, store, loader, people }),
+      conversation: createConversationView({ find, store, outbox, people, loader, on }),
+      composer: createComposerView({ find, store, limits: parts.limits, onSend }),
+    }
   }
-  createNewConversationView({ find, api, people, me: me.id, clock, onMade })
 
   function render() {
-    due = undefined
+    renderTimer = undefined
     if (ended) return
     for (const view of Object.values(views)) view.render()
     find('chat').dataset.pane = store.opened() ? 'conversation' : 'list'
-    setText(find('conversation-none'), goneNotice || 'Choose a conversation, or start a new one.')
     const unread = store.all().reduce((sum, conversation) => sum + conversation.unread, 0)
     document.title = unread > 0 ? `(${unreadText(unread)}) Parley` : 'Parley'
   }
 
-  /* From the connection. */
-
-  function welcome(frame) {
-    limits = frame.limits
-    reads.compare(frame.conversations)
-    const listed = new Set()
-    for (const { id, head, read } of frame.conversations) {
-      listed.add(id)
-      behind(id, head)
-      store.markRead(id, read)
-    }
-    loader.wantList()
-    if (!frame.more) for (const { id } of store.all()) if (!listed.has(id)) ask(id)
-    sender.pump()
+  function tell(notice) {
+    setText(find('notice-text'), notice)
+    find('notice').hidden = notice === ''
   }
 
-  function take(frame) {
-    switch (frame.type) {
-      case 'event':
-        takeEvent(frame)
-        return sender.seen(frame)
-      case 'ack':
-        return sender.acked(frame)
-      case 'error':
-        return frame.id === undefined ? undefined : sender.refused(frame)
-      case 'gap':
-        return behind(frame.conversation, frame.head)
-      case 'heads':
-        for (const [id, head] of Object.entries(frame.heads)) behind(id, head)
-        return
-      case 'read':
-        return frame.user === me.id ? store.markRead(frame.conversation, frame.seq) : undefined
-      case 'conversation':
-        return takeChange(frame)
-    }
-  }
-
-  function takeEvent(event) {
-    const { conversation, seq, kind } = event
-    const taken = store.take(event)
-    if (taken === 'hole') catchUp.want(conversation)
-    else if (taken === 'unknown') stranger(conversation, seq)
-    else if (kind === 'joined' || kind === 'left') people.forgetMembers(conversation)
-  }
-
-  function behind(id, head) {
-    if (store.get(id) === undefined) stranger(id, head)
-    else if (store.noteHead(id, head)) catchUp.want(id)
-  }
-
-  const strangers = new Map()
-
-  /** Something happened in a conversation that is not here: it belongs on the first page of the list. */
-  function stranger(id, head) {
-    if ((strangers.get(id) ?? 0) >= head) return
-    if (strangers.size >= maxStrangers) strangers.clear()
-    strangers.set(id, head)
-    loader.wantList()
-  }
-
-  function takeChange({ change, conversation, info }) {
-    if (change === 'removed') gone(conversation)
-    else if (change === 'updated' && info?.title) store.retitle(conversation, info.title)
-    else loader.wantList()
-  }
-
-  /** Whether one is still a member, where the server did not name the conversation. */
-  async function ask(id) {
-    const answer = await loader.readOne(id)
-    if (answer.status === 404) gone(id)
-  }
-
+  /** The user is outside now. */
   function gone(id) {
+    const conversation = store.get(id)
+    if (conversation === undefined) return
     const unsent = outbox.of(id)
-    for (const entry of unsent) outbox.remove(entry.id)
-    strangers.delete(id)
     const isOpen = store.opened()?.id === id
+    if (isOpen || unsent.length > 0) {
+      const lost =
+        unsent.length > 0 ? ` Not sent, and gone: ${unsent.length} of your messages.` : ''
+      tell(`You are no longer in “${people.titleOf(conversation)}”.${lost}`)
+    }
+    for (const entry of unsent) outbox.remove(entry.id)
     store.remove(id)
-    if (!isOpen) return
-    const lost =
-      unsent.length > 0 ? ` What you wrote there and was not sent is gone: ${unsent.length}.` : ''
-    goneNotice = `You are no longer in this conversation.${lost}`
-    location.hash = ''
+    if (isOpen) location.hash = ''
   }
 
-  /* From the user. */
-
-  const makeId = () => {
+  function makeId() {
     const now = clock.now()
     const last = outbox.all().at(-1)
     /* After what was written before, even where the clock was set back since. */
@@ -213,10 +107,11 @@ export function startChat({ session, clock, storage, onEnd }) {
 
   function onMade(info) {
     people.learnMembers(info)
-    store.mergeOne(info, { activity: clock.now(), readHere: info.head })
+    store.mergeOne(info, { readHere: info.head })
     location.hash = info.id
   }
 
+  /** The address says what is open: `#` and a conversation's id. */
   async function route() {
     const id = location.hash.slice(1)
     if (!idPattern.test(id)) {
@@ -227,14 +122,14 @@ export function startChat({ session, clock, storage, onEnd }) {
       const answer = await loader.readOne(id)
       if (ended || location.hash.slice(1) !== id) return
       if (!answer.ok) {
-        goneNotice = `This conversation can’t be opened. ${answer.message}`
+        tell(`This conversation can’t be opened. ${answer.message}`)
         location.hash = ''
         return
       }
     }
-    goneNotice = ''
+    tell('')
     store.open(id)
-    behind(id, 0)
+    incoming.behind(id, 0)
     if (store.opened().timeline.events.length === 0) loader.readOlder(id)
     render()
     views.composer.focus()
@@ -258,9 +153,7 @@ export function startChat({ session, clock, storage, onEnd }) {
   function stop() {
     ended = true
     listening.abort()
-    socket.stop()
-    loader.stop()
-    reads.stop()
+    parts.stop()
     views.connection.stop()
     views.conversation.stop()
   }
@@ -271,36 +164,29 @@ export function startChat({ session, clock, storage, onEnd }) {
     onEnd(notice)
   }
 
-  setText(find('account-name'), me.displayName)
-  find('sign-out').addEventListener('click', () => signOut({ isSure: false }))
-  find('leave-stay').addEventListener('click', () => find('leave-dialog').close())
-  find('leave-discard').addEventListener('click', () => signOut({ isSure: true }))
-  window.addEventListener('hashchange', route, { signal })
-  window.addEventListener('online', () => socket.check(), { signal })
-  window.addEventListener('storage', (event) => outbox.heard(event), { signal })
-  document.addEventListener(
-    'visibilitychange',
-    () => {
+  function listen() {
+    const { signal } = listening
+    find('notice-close').addEventListener('click', () => tell(''))
+    find('sign-out').addEventListener('click', () => signOut({ isSure: false }))
+    find('leave-stay').addEventListener('click', () => find('leave-dialog').close())
+    find('leave-discard').addEventListener('click', () => signOut({ isSure: true }))
+    window.addEventListener('hashchange', route, { signal })
+    window.addEventListener('online', () => socket.check(), { signal })
+    window.addEventListener('storage', (event) => outbox.heard(event), { signal })
+    const onVisible = () => {
       if (document.visibilityState !== 'visible') return
       socket.check()
-      changed()
-    },
-    { signal },
-  )
+      store.changed()
+    }
+    document.addEventListener('visibilitychange', onVisible, { signal })
+  }
+
+  setText(find('account-name'), me.displayName)
+  listen()
   render()
   socket.start()
   loader.readList()
   route()
 
   return { user: me.id, end }
-}
-
-/** The same for all tabs of this browser. */
-function deviceOf(storage) {
-  const key = 'parley.device'
-  const known = storage.getItem(key)
-  if (known !== null) return known
-  const made = newId(Date.now())
-  storage.setItem(key, made)
-  return made
 }

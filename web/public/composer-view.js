@@ -26,7 +26,7 @@ export function createComposerView({ find, store, limits, onSend }) {
       return `A message has at most ${textLength.toLocaleString()} characters; this has ${text.length.toLocaleString()}.`
     }
     if (new TextEncoder().encode(text).length > bodyBytes - bodyOverheadBytes) {
-      return `A message takes at most ${Math.floor(bodyBytes / 1024)} KiB; this takes more.`
+      return 'This message is too large to send. Make it shorter, or send it in parts.'
     }
     return ''
   }

@@ -1,6 +1,8 @@
 /** Reads lists and history over HTTP into the store. */
 
 const listEntries = 30
+/** Pages that are read again at most, when much is new. */
+const listPages = 10
 const pageEvents = 50
 /** The database may lag a little behind what was delivered: how often it is asked again. */
 const lagTries = 6
@@ -9,32 +11,57 @@ const lagMs = 200
 const listAgainMs = 3_000
 
 /**
- * @param {{api: any, store: any, people: any, clock: any, reads: any, catchUp: {want(id: string): void}}} parts
+ * @param {{api: any, store: any, people: any, reads: any, catchUp: {want(id: string): void}}} parts
  */
-export function createLoader({ api, store, people, clock, reads, catchUp }) {
+export function createLoader({ api, store, people, reads, catchUp }) {
   const list = { loading: false, loaded: false, problem: '', next: undefined }
   let wanted
   let readAt = 0
 
-  async function readList(cursor) {
+  /** One page, merged: `{isNews, next}`; undefined when it could not be read. */
+  async function readPage(cursor) {
+    const answer = await api.conversations(listEntries, cursor)
+    list.problem = answer.ok ? '' : answer.message
+    if (!answer.ok) return undefined
+    const { conversations, next } = answer.body
+    const isNews = store.mergeList(conversations, reads.here)
+    for (const { id } of conversations) if (store.noteHead(id, 0)) catchUp.want(id)
+    return { isNews, next }
+  }
+
+  async function whileLoading(work) {
     if (list.loading) return
     list.loading = true
-    readAt = Date.now()
     store.changed()
-    const answer = await api.conversations(listEntries, cursor)
+    await work()
     list.loading = false
-    list.problem = answer.ok ? '' : answer.message
-    if (answer.ok) {
-      const isFirst = !list.loaded || cursor !== undefined
-      if (isFirst) list.next = answer.body.next
-      list.loaded = true
-      store.mergeList(answer.body.conversations, reads.here)
-      for (const { id } of answer.body.conversations) {
-        if (store.noteHead(id, 0)) catchUp.want(id)
-      }
-    }
     store.changed()
   }
+
+  /** The first page; later, as many from the first on as hold something new. */
+  const readList = () =>
+    whileLoading(async () => {
+      readAt = Date.now()
+      let page = await readPage(undefined)
+      if (page !== undefined && !list.loaded) {
+        list.loaded = true
+        list.next = page.next
+        return
+      }
+      for (let pages = 1; page?.isNews && page.next !== undefined; pages++) {
+        if (pages === listPages) {
+          list.next = page.next
+          return
+        }
+        page = await readPage(page.next)
+      }
+    })
+
+  const readMore = () =>
+    whileLoading(async () => {
+      const page = await readPage(list.next)
+      if (page !== undefined) list.next = page.next
+    })
 
   /** Events `after + 1` to `to`, which are known to be there: a failure, or `{ok: true, events}`. */
   async function readEvents(id, after, to) {
@@ -71,15 +98,15 @@ export function createLoader({ api, store, people, clock, reads, catchUp }) {
     if (answer.ok) {
       const info = answer.body.conversation
       people.learnMembers(info)
-      store.mergeOne(info, { activity: clock.now(), readHere: reads.here(id) })
+      store.mergeOne(info, { readHere: reads.here(id) })
     }
     return answer
   }
 
   return {
     list,
-    readList: () => readList(undefined),
-    readMore: () => readList(list.next),
+    readList,
+    readMore,
     readOlder,
     readOne,
     /** Something happened that the list should show; soon, and not for each such thing. */
@@ -88,7 +115,8 @@ export function createLoader({ api, store, people, clock, reads, catchUp }) {
       const inMs = Math.max(100, readAt + listAgainMs - Date.now())
       wanted = setTimeout(() => {
         wanted = undefined
-        readList(undefined)
+        if (list.loading) this.wantList()
+        else readList()
       }, inMs)
     },
     stop: () => clearTimeout(wanted),

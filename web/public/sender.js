@@ -1,3 +1,5 @@
+import { sentence } from './http.js'
+
 /**
  * Sends what is in the outbox: one message of a conversation at a time, so that their order is kept whatever is refused
  * or lost on the way, and again with the same id until there is an answer.
@@ -8,8 +10,7 @@ const firstRetryMs = 1_000
 const lastRetryMs = 30_000
 
 /**
- * @param {{outbox: any, socket: any, onAcked: (entry: any, ack: any) => void, canSend: (conversation: string) => boolean}}
- *   parts
+ * @param {{outbox: any, socket: any, onAcked: (entry: any, ack: any) => void}} parts
  */
 export function createSender({ outbox, socket, onAcked }) {
   /** By conversation, the send that awaits its answer. */
@@ -93,7 +94,7 @@ export function createSender({ outbox, socket, onAcked }) {
         landed(entry.conversation, id)
       else {
         landed(entry.conversation, id)
-        outbox.fail(id, { code, message })
+        outbox.fail(id, { code, message: sentence(message) })
         pump()
       }
     },

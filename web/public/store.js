@@ -1,3 +1,4 @@
+import { idTime } from './ids.js'
 import { createTimeline, prepend, trim } from './timeline.js'
 
 /**
@@ -79,6 +80,19 @@ export function createStore({ me, onChange }) {
     }
   }
 
+  function adopt(conversation, entry) {
+    const { head, title, from, lastMessage, unread } = entry
+    Object.assign(conversation, {
+      head,
+      title,
+      from,
+      last: lastMessage ? lastOf(lastMessage) : null,
+    })
+    /* Where this device has read on and the server does not know, it can only be less than the server says. */
+    conversation.unread = Math.min(unread, head - conversation.read)
+    placeAhead(conversation)
+  }
+
   return {
     me,
     get: (id) => conversations.get(id),
@@ -116,37 +130,32 @@ export function createStore({ me, onChange }) {
 
     /**
      * A page of the list as REST has it, latest first. One that has its events here goes on by events, so that none is
-     * counted twice.
+     * counted twice. True when some of it were not here yet.
      * @param {(id: string) => number} readHere how far was read on this device, told to the server or not
      */
     mergeList(entries, readHere) {
-      let activity = 0
-      for (const entry of entries.toReversed()) {
+      const activities = activitiesOf(entries)
+      let isNews = false
+      entries.forEach((entry, i) => {
         const known = conversations.get(entry.id)
+        isNews ||= known === undefined
         const conversation = known ?? create(entry)
-        activity = Math.max(activity + 1, entry.lastMessage?.at ?? 0)
-        conversation.activity = Math.max(conversation.activity, activity)
+        conversation.activity = Math.max(conversation.activity, activities[i])
         conversation.target = Math.max(conversation.target, entry.head)
         conversation.read = Math.max(conversation.read, entry.read, readHere(entry.id))
-        const isNewer = entry.head > conversation.head && conversation.timeline === null
-        if (!isNewer && known !== undefined && entry.head !== conversation.head) continue
-        conversation.head = entry.head
-        conversation.title = entry.title
-        conversation.from = entry.from
-        conversation.last = entry.lastMessage ? lastOf(entry.lastMessage) : null
-        /* Where this device has read on and the server does not know, it can only be less than the server says. */
-        conversation.unread = Math.min(entry.unread, entry.head - conversation.read)
-        placeAhead(conversation)
-      }
+        const isAhead = entry.head > conversation.head && conversation.timeline === null
+        if (isAhead || entry.head === conversation.head) adopt(conversation, entry)
+      })
       onChange()
+      return isNews
     },
 
     /** A conversation by itself, as `GET /v1/conversations/:id` has it: just made, or not yet on a page of the list. */
-    mergeOne(info, { activity, readHere }) {
+    mergeOne(info, { readHere }) {
       const conversation = conversations.get(info.id) ?? create(info)
       conversation.title = info.title
       conversation.from = info.from
-      conversation.activity = Math.max(conversation.activity, activity)
+      conversation.activity = Math.max(conversation.activity, madeAt(info.id))
       conversation.target = Math.max(conversation.target, info.head)
       markRead(conversation, readHere)
       onChange()
@@ -164,6 +173,9 @@ export function createStore({ me, onChange }) {
 
     prepend(conversation, timeline, events) {
       if (conversation.timeline === timeline) prepend(timeline, events)
+      conversation.activity = Math.max(conversation.activity, events.at(-1)?.at ?? 0)
+      const latest = events.findLast(({ kind }) => kind === 'message')
+      if (latest !== undefined) conversation.last ??= lastOf(latest)
       onChange()
     },
 
@@ -204,6 +216,25 @@ export function createStore({ me, onChange }) {
     },
     changed: onChange,
   }
+}
+
+/** When a conversation was made, where its id says so; a direct one's does not. */
+function madeAt(id) {
+  return id.charAt(14) === '7' ? idTime(id) : 0
+}
+
+/**
+ * When something last happened in each conversation of a page. The page's order says it better than what it holds, which
+ * is the latest message and not the latest event: so at least as much as the next one, and where nothing is known as
+ * much as the one before.
+ */
+function activitiesOf(entries) {
+  const times = entries.map(({ id, lastMessage }) => Math.max(madeAt(id), lastMessage?.at ?? 0))
+  for (let i = times.length - 2; i >= 0; i--) {
+    if (times[i + 1] > 0) times[i] = Math.max(times[i], times[i + 1] + 1)
+  }
+  for (let i = 1; i < times.length; i++) if (times[i] === 0) times[i] = times[i - 1] - 1
+  return times
 }
 
 function lastOf({ id, sender, at, body }) {
