@@ -19,20 +19,30 @@ import { pack } from './pack.ts'
 
 const id = arbitraryId()
 const seq = fc.maxSafeNat()
-const publish: fc.Arbitrary<ConversationPublish> = fc.record({
-  firstSeq: seq,
-  frames: fc.array(
-    fc.uint8Array({ maxLength: 40 }).map((b) => Buffer.from(b)),
-    { maxLength: 5 },
-  ),
-  removed: fc.array(fc.record({ seq, user: id }), { maxLength: 3 }),
-})
+const someSeq = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })
+const publish: fc.Arbitrary<ConversationPublish> = fc.record(
+  {
+    firstSeq: seq,
+    frames: fc.array(
+      fc.uint8Array({ maxLength: 40 }).map((b) => Buffer.from(b)),
+      { maxLength: 5 },
+    ),
+    removed: fc.array(fc.record({ seq, user: id }), { maxLength: 3 }),
+    joined: someSeq,
+    updated: someSeq,
+  },
+  { requiredKeys: ['firstSeq', 'frames', 'removed'], noNullPrototype: true },
+)
 const notice = fc.oneof(
   fc.record({ type: fc.constant('added'), conversation: id, seq, from: seq }),
   fc.record({ type: fc.constantFrom('removed', 'updated'), conversation: id, seq }),
   fc.record(
     { type: fc.constant('revoked'), session: id },
     { requiredKeys: ['type'], noNullPrototype: true },
+  ),
+  fc.record(
+    { type: fc.constant('read'), conversation: id, seq, origin: id },
+    { requiredKeys: ['type', 'conversation', 'seq'], noNullPrototype: true },
   ),
 ) as fc.Arbitrary<UserNotice>
 

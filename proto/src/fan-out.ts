@@ -24,14 +24,20 @@ export interface ConversationPublish {
   frames: Uint8Array[]
   /** Users removed by the event with that seq: they get it, and nothing after it. */
   removed: { seq: number; user: string }[]
+  /** The last of these events that added members; absent: none did. */
+  joined?: number
+  /** The last of these events that changed the title; absent: none did. */
+  updated?: number
 }
 
 export function encodeConversationPublish(p: ConversationPublish): Buffer {
-  return pack(
-    p.removed.length === 0
-      ? [p.firstSeq, p.frames]
-      : [p.firstSeq, p.frames, p.removed.map((r) => [r.seq, parseId(r.user)])],
-  )
+  const row: unknown[] = [p.firstSeq, p.frames]
+  const { joined = 0, updated = 0 } = p
+  if (p.removed.length > 0 || joined > 0 || updated > 0) {
+    row.push(p.removed.map((r) => [r.seq, parseId(r.user)]))
+  }
+  if (joined > 0 || updated > 0) row.push(joined, updated)
+  return pack(row)
 }
 
 export function decodeConversationPublish(payload: Uint8Array): ConversationPublish {
@@ -70,29 +76,35 @@ export function decodeConversationPayload(payload: Uint8Array): ConversationPayl
     const [user, seq] = rest as [Uint8Array, number]
     return { type: 'read', user: formatId(user), seq }
   }
-  const [frames, removed] = rest as [Uint8Array[], [number, Uint8Array][]?]
+  const [frames, removed, joined, updated] = rest as PublishParts
   if (!Number.isSafeInteger(first) || first < 0 || !Array.isArray(frames)) {
     throw new Error('no payload of a conversation')
   }
-  return {
-    type: 'events',
+  const publish: ConversationPublish = {
     firstSeq: first,
     frames,
     removed: (removed ?? []).map(([seq, user]) => ({ seq, user: formatId(user) })),
   }
+  if (joined) publish.joined = joined
+  if (updated) publish.updated = updated
+  return { type: 'events', ...publish }
 }
+
+type PublishParts = [Uint8Array[], [number, Uint8Array][]?, number?, number?]
 
 export type UserNotice =
   /** The user belongs to the conversation from event `seq` on; `from` is the first seq it may see. */
   | { type: 'added'; conversation: string; seq: number; from: number }
   /** The user left or was removed by event `seq`. */
   | { type: 'removed'; conversation: string; seq: number }
-  /** Title, history or a role changed. */
+  /** The user's role changed. */
   | { type: 'updated'; conversation: string; seq: number }
   /** One session ended, or (without `session`) all of the user's. */
   | { type: 'revoked'; session?: string }
+  /** The user has read up to `seq`, as one of its connections, `origin`, or REST (without `origin`) has said. */
+  | { type: 'read'; conversation: string; seq: number; origin?: string }
 
-const noticeCodes = { added: 1, removed: 2, updated: 3, revoked: 4 } as const
+const noticeCodes = { added: 1, removed: 2, updated: 3, revoked: 4, read: 5 } as const
 
 export function encodeUserNotice(n: UserNotice): Buffer {
   if (n.type === 'revoked') {
@@ -101,18 +113,31 @@ export function encodeUserNotice(n: UserNotice): Buffer {
     )
   }
   const row = [noticeCodes[n.type], parseId(n.conversation), n.seq]
-  return pack(n.type === 'added' ? [...row, n.from] : row)
+  if (n.type === 'added') row.push(n.from)
+  if (n.type === 'read' && n.origin !== undefined) row.push(parseId(n.origin))
+  return pack(row)
 }
 
+/** Throws when the bytes are no notice. */
 export function decodeUserNotice(payload: Uint8Array): UserNotice {
-  const [code, id, seq, from] = unpack(payload) as [number, Uint8Array?, number?, number?]
+  const [code, id, seq, last] = unpack(payload) as [
+    number,
+    Uint8Array?,
+    number?,
+    (number | Uint8Array)?,
+  ]
   if (code === noticeCodes.revoked) {
     return id ? { type: 'revoked', session: formatId(id) } : { type: 'revoked' }
   }
   const where = { conversation: formatId(id as Uint8Array), seq: seq as number }
-  if (code === noticeCodes.added) return { type: 'added', ...where, from: from as number }
+  if (code === noticeCodes.added) return { type: 'added', ...where, from: last as number }
   if (code === noticeCodes.removed) return { type: 'removed', ...where }
   if (code === noticeCodes.updated) return { type: 'updated', ...where }
+  if (code === noticeCodes.read) {
+    return last instanceof Uint8Array
+      ? { type: 'read', ...where, origin: formatId(last) }
+      : { type: 'read', ...where }
+  }
   throw new Error(`no user notice has the code ${code}`)
 }
 

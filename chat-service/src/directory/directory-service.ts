@@ -8,6 +8,7 @@ import { limits } from '@parley/proto/limits'
 import {
   CheckSessionsResponseSchema,
   DirectoryService,
+  GetConversationInfoResponseSchema,
   GetMembershipResponseSchema,
   GetSigningKeysResponseSchema,
   ListAcquaintancesResponseSchema,
@@ -18,6 +19,7 @@ import {
   UserMembershipsSchema,
 } from '@parley/proto/rpc/directory_pb'
 import type { Accounts } from '../accounts/accounts.ts'
+import { readConversation } from '../conversations/conversation-info.ts'
 import { readEvents } from '../conversations/event-pages.ts'
 import type { ProjectedHeads } from '../conversations/projected-heads.ts'
 import {
@@ -36,11 +38,13 @@ export interface DirectoryParts {
 /** What one call may ask: a gateway batches the hellos of one moment. */
 const maxUsers = 1_000
 const maxSessions = 10_000
+const maxKnownHeads = 64
 
 /** The directory as gateways see it. Reads only; every answer is of the primary. */
 export function directoryRoutes({ db, accounts, heads }: DirectoryParts): RpcRoutes {
-  /** Resolves when the database holds `head`; UNAVAILABLE after 2 s. */
+  /** Resolves when the database holds `head`, at once for 0; UNAVAILABLE after 2 s. */
   async function waitFor(conversation: string, head: number): Promise<void> {
+    if (head === 0) return
     const result = await heads.waitFor(conversation, head, limits.syncWaitMs)
     if (!result.ok) throw new ConnectError(result.message, Code.Unavailable)
   }
@@ -61,10 +65,20 @@ export function directoryRoutes({ db, accounts, heads }: DirectoryParts): RpcRou
         answering(async () => {
           const user = formatId(request.user)
           const conversation = formatId(request.conversation)
-          const known = Number(request.knownHead)
-          if (known > 0) await waitFor(conversation, known)
+          await waitFor(conversation, Number(request.knownHead))
           const found = await findMembership(db, user, conversation)
           return create(GetMembershipResponseSchema, found ? { membership: membership(found) } : {})
+        }),
+
+      getConversationInfo: (request) =>
+        answering(async () => {
+          const user = formatId(request.user)
+          const conversation = formatId(request.conversation)
+          await waitFor(conversation, Number(request.knownHead))
+          const read = await readConversation(db, { user, conversation, limit: limits.pageEntries })
+          if (!read.ok) throw new ConnectError(read.message, Code.NotFound)
+          const json = JSON.stringify(read.conversation)
+          return create(GetConversationInfoResponseSchema, { json })
         }),
 
       readEvents: (request) =>
@@ -98,9 +112,12 @@ export function directoryRoutes({ db, accounts, heads }: DirectoryParts): RpcRou
       listAcquaintances: (request) =>
         answering(async () => {
           atMost(request.users.length, limits.watchedUsers, 'users')
+          atMost(request.known.length, maxKnownHeads, 'heads')
+          const waits = request.known.map((k) => waitFor(formatId(k.conversation), Number(k.head)))
+          await Promise.all(waits)
           const user = formatId(request.user)
-          const known = await listAcquaintances(db, user, request.users.map(formatId))
-          return create(ListAcquaintancesResponseSchema, { users: known.map(parseId) })
+          const found = await listAcquaintances(db, user, request.users.map(formatId))
+          return create(ListAcquaintancesResponseSchema, { users: found.map(parseId) })
         }),
 
       checkSessions: (request) =>

@@ -39,11 +39,7 @@ export class FanOut {
       this.#gathered.set(event.conversation, gathered)
     }
     gathered.frames.push(frame)
-    if (event.kind === 'left') {
-      for (const user of (event.body as UsersBody).users) {
-        gathered.removed.push({ seq: event.seq, user })
-      }
-    }
+    mark(gathered, event)
     this.#notices.push(...noticesOf(event, from))
   }
 
@@ -77,6 +73,15 @@ export class FanOut {
       this.lost += 1
       this.#logger.debug({ err: error, channel }, 'publish lost')
     })
+  }
+}
+
+/** What gateways must know of an event, whose frame they do not read. */
+function mark(publish: ConversationPublish, { kind, seq, body }: Event): void {
+  if (kind === 'joined') publish.joined = seq
+  else if (kind === 'updated') publish.updated = seq
+  else if (kind === 'left') {
+    for (const user of (body as UsersBody).users) publish.removed.push({ seq, user })
   }
 }
 

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file directory.proto.
  */
 export const file_directory: GenFile = /*@__PURE__*/
-  fileDesc("Cg9kaXJlY3RvcnkucHJvdG8SEnBhcmxleS5pbnRlcm5hbC52MSI2ChZMaXN0TWVtYmVyc2hpcHNSZXF1ZXN0Eg0KBXVzZXJzGAEgAygMEg0KBWxpbWl0GAIgASgNIk0KF0xpc3RNZW1iZXJzaGlwc1Jlc3BvbnNlEjIKBXVzZXJzGAEgAygLMiMucGFybGV5LmludGVybmFsLnYxLlVzZXJNZW1iZXJzaGlwcyJUCg9Vc2VyTWVtYmVyc2hpcHMSMwoLbWVtYmVyc2hpcHMYASADKAsyHi5wYXJsZXkuaW50ZXJuYWwudjEuTWVtYmVyc2hpcBIMCgRtb3JlGAIgASgIImIKCk1lbWJlcnNoaXASFAoMY29udmVyc2F0aW9uGAEgASgMEgwKBGhlYWQYAiABKAQSDAoEZnJvbRgDIAEoBBIMCgRyZWFkGAQgASgEEhQKDG1lbWJlcl9jb3VudBgFIAEoDSJOChRHZXRNZW1iZXJzaGlwUmVxdWVzdBIMCgR1c2VyGAEgASgMEhQKDGNvbnZlcnNhdGlvbhgCIAEoDBISCgprbm93bl9oZWFkGAMgASgEIl8KFUdldE1lbWJlcnNoaXBSZXNwb25zZRI3CgptZW1iZXJzaGlwGAEgASgLMh4ucGFybGV5LmludGVybmFsLnYxLk1lbWJlcnNoaXBIAIgBAUINCgtfbWVtYmVyc2hpcCJpChFSZWFkRXZlbnRzUmVxdWVzdBIMCgR1c2VyGAEgASgMEhQKDGNvbnZlcnNhdGlvbhgCIAEoDBINCgVhZnRlchgDIAEoBBINCgVsaW1pdBgEIAEoDRISCgprbm93bl9oZWFkGAUgASgEIk4KElJlYWRFdmVudHNSZXNwb25zZRIOCgZmcmFtZXMYASADKAwSDAoEaGVhZBgCIAEoBBIMCgRmcm9tGAMgASgEEgwKBG1vcmUYBCABKAgiFwoVR2V0U2lnbmluZ0tleXNSZXF1ZXN0IiYKFkdldFNpZ25pbmdLZXlzUmVzcG9uc2USDAoEandrcxgBIAEoCSIoChRDaGVja1Nlc3Npb25zUmVxdWVzdBIQCghzZXNzaW9ucxgBIAMoDCImChVDaGVja1Nlc3Npb25zUmVzcG9uc2USDQoFZW5kZWQYASADKAwiNwoYTGlzdEFjcXVhaW50YW5jZXNSZXF1ZXN0EgwKBHVzZXIYASABKAwSDQoFdXNlcnMYAiADKAwiKgoZTGlzdEFjcXVhaW50YW5jZXNSZXNwb25zZRINCgV1c2VycxgBIAMoDDKCBQoQRGlyZWN0b3J5U2VydmljZRJqCg9MaXN0TWVtYmVyc2hpcHMSKi5wYXJsZXkuaW50ZXJuYWwudjEuTGlzdE1lbWJlcnNoaXBzUmVxdWVzdBorLnBhcmxleS5pbnRlcm5hbC52MS5MaXN0TWVtYmVyc2hpcHNSZXNwb25zZRJkCg1HZXRNZW1iZXJzaGlwEigucGFybGV5LmludGVybmFsLnYxLkdldE1lbWJlcnNoaXBSZXF1ZXN0GikucGFybGV5LmludGVybmFsLnYxLkdldE1lbWJlcnNoaXBSZXNwb25zZRJbCgpSZWFkRXZlbnRzEiUucGFybGV5LmludGVybmFsLnYxLlJlYWRFdmVudHNSZXF1ZXN0GiYucGFybGV5LmludGVybmFsLnYxLlJlYWRFdmVudHNSZXNwb25zZRJnCg5HZXRTaWduaW5nS2V5cxIpLnBhcmxleS5pbnRlcm5hbC52MS5HZXRTaWduaW5nS2V5c1JlcXVlc3QaKi5wYXJsZXkuaW50ZXJuYWwudjEuR2V0U2lnbmluZ0tleXNSZXNwb25zZRJwChFMaXN0QWNxdWFpbnRhbmNlcxIsLnBhcmxleS5pbnRlcm5hbC52MS5MaXN0QWNxdWFpbnRhbmNlc1JlcXVlc3QaLS5wYXJsZXkuaW50ZXJuYWwudjEuTGlzdEFjcXVhaW50YW5jZXNSZXNwb25zZRJkCg1DaGVja1Nlc3Npb25zEigucGFybGV5LmludGVybmFsLnYxLkNoZWNrU2Vzc2lvbnNSZXF1ZXN0GikucGFybGV5LmludGVybmFsLnYxLkNoZWNrU2Vzc2lvbnNSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("Cg9kaXJlY3RvcnkucHJvdG8SEnBhcmxleS5pbnRlcm5hbC52MSI2ChZMaXN0TWVtYmVyc2hpcHNSZXF1ZXN0Eg0KBXVzZXJzGAEgAygMEg0KBWxpbWl0GAIgASgNIk0KF0xpc3RNZW1iZXJzaGlwc1Jlc3BvbnNlEjIKBXVzZXJzGAEgAygLMiMucGFybGV5LmludGVybmFsLnYxLlVzZXJNZW1iZXJzaGlwcyJUCg9Vc2VyTWVtYmVyc2hpcHMSMwoLbWVtYmVyc2hpcHMYASADKAsyHi5wYXJsZXkuaW50ZXJuYWwudjEuTWVtYmVyc2hpcBIMCgRtb3JlGAIgASgIImIKCk1lbWJlcnNoaXASFAoMY29udmVyc2F0aW9uGAEgASgMEgwKBGhlYWQYAiABKAQSDAoEZnJvbRgDIAEoBBIMCgRyZWFkGAQgASgEEhQKDG1lbWJlcl9jb3VudBgFIAEoDSJOChRHZXRNZW1iZXJzaGlwUmVxdWVzdBIMCgR1c2VyGAEgASgMEhQKDGNvbnZlcnNhdGlvbhgCIAEoDBISCgprbm93bl9oZWFkGAMgASgEIl8KFUdldE1lbWJlcnNoaXBSZXNwb25zZRI3CgptZW1iZXJzaGlwGAEgASgLMh4ucGFybGV5LmludGVybmFsLnYxLk1lbWJlcnNoaXBIAIgBAUINCgtfbWVtYmVyc2hpcCJUChpHZXRDb252ZXJzYXRpb25JbmZvUmVxdWVzdBIMCgR1c2VyGAEgASgMEhQKDGNvbnZlcnNhdGlvbhgCIAEoDBISCgprbm93bl9oZWFkGAMgASgEIisKG0dldENvbnZlcnNhdGlvbkluZm9SZXNwb25zZRIMCgRqc29uGAEgASgJImkKEVJlYWRFdmVudHNSZXF1ZXN0EgwKBHVzZXIYASABKAwSFAoMY29udmVyc2F0aW9uGAIgASgMEg0KBWFmdGVyGAMgASgEEg0KBWxpbWl0GAQgASgNEhIKCmtub3duX2hlYWQYBSABKAQiTgoSUmVhZEV2ZW50c1Jlc3BvbnNlEg4KBmZyYW1lcxgBIAMoDBIMCgRoZWFkGAIgASgEEgwKBGZyb20YAyABKAQSDAoEbW9yZRgEIAEoCCIXChVHZXRTaWduaW5nS2V5c1JlcXVlc3QiJgoWR2V0U2lnbmluZ0tleXNSZXNwb25zZRIMCgRqd2tzGAEgASgJIigKFENoZWNrU2Vzc2lvbnNSZXF1ZXN0EhAKCHNlc3Npb25zGAEgAygMIiYKFUNoZWNrU2Vzc2lvbnNSZXNwb25zZRINCgVlbmRlZBgBIAMoDCJlChhMaXN0QWNxdWFpbnRhbmNlc1JlcXVlc3QSDAoEdXNlchgBIAEoDBINCgV1c2VycxgCIAMoDBIsCgVrbm93bhgDIAMoCzIdLnBhcmxleS5pbnRlcm5hbC52MS5Lbm93bkhlYWQiLwoJS25vd25IZWFkEhQKDGNvbnZlcnNhdGlvbhgBIAEoDBIMCgRoZWFkGAIgASgEIioKGUxpc3RBY3F1YWludGFuY2VzUmVzcG9uc2USDQoFdXNlcnMYASADKAwy+gUKEERpcmVjdG9yeVNlcnZpY2USagoPTGlzdE1lbWJlcnNoaXBzEioucGFybGV5LmludGVybmFsLnYxLkxpc3RNZW1iZXJzaGlwc1JlcXVlc3QaKy5wYXJsZXkuaW50ZXJuYWwudjEuTGlzdE1lbWJlcnNoaXBzUmVzcG9uc2USZAoNR2V0TWVtYmVyc2hpcBIoLnBhcmxleS5pbnRlcm5hbC52MS5HZXRNZW1iZXJzaGlwUmVxdWVzdBopLnBhcmxleS5pbnRlcm5hbC52MS5HZXRNZW1iZXJzaGlwUmVzcG9uc2USdgoTR2V0Q29udmVyc2F0aW9uSW5mbxIuLnBhcmxleS5pbnRlcm5hbC52MS5HZXRDb252ZXJzYXRpb25JbmZvUmVxdWVzdBovLnBhcmxleS5pbnRlcm5hbC52MS5HZXRDb252ZXJzYXRpb25JbmZvUmVzcG9uc2USWwoKUmVhZEV2ZW50cxIlLnBhcmxleS5pbnRlcm5hbC52MS5SZWFkRXZlbnRzUmVxdWVzdBomLnBhcmxleS5pbnRlcm5hbC52MS5SZWFkRXZlbnRzUmVzcG9uc2USZwoOR2V0U2lnbmluZ0tleXMSKS5wYXJsZXkuaW50ZXJuYWwudjEuR2V0U2lnbmluZ0tleXNSZXF1ZXN0GioucGFybGV5LmludGVybmFsLnYxLkdldFNpZ25pbmdLZXlzUmVzcG9uc2UScAoRTGlzdEFjcXVhaW50YW5jZXMSLC5wYXJsZXkuaW50ZXJuYWwudjEuTGlzdEFjcXVhaW50YW5jZXNSZXF1ZXN0Gi0ucGFybGV5LmludGVybmFsLnYxLkxpc3RBY3F1YWludGFuY2VzUmVzcG9uc2USZAoNQ2hlY2tTZXNzaW9ucxIoLnBhcmxleS5pbnRlcm5hbC52MS5DaGVja1Nlc3Npb25zUmVxdWVzdBopLnBhcmxleS5pbnRlcm5hbC52MS5DaGVja1Nlc3Npb25zUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * @generated from message parley.internal.v1.ListMembershipsRequest
@@ -168,6 +168,54 @@ export const GetMembershipResponseSchema: GenMessage<GetMembershipResponse> = /*
   messageDesc(file_directory, 5);
 
 /**
+ * @generated from message parley.internal.v1.GetConversationInfoRequest
+ */
+export type GetConversationInfoRequest = Message<"parley.internal.v1.GetConversationInfoRequest"> & {
+  /**
+   * @generated from field: bytes user = 1;
+   */
+  user: Uint8Array;
+
+  /**
+   * @generated from field: bytes conversation = 2;
+   */
+  conversation: Uint8Array;
+
+  /**
+   * A head the caller knows of: the answer is no older than that. It waits up to 2 s, else UNAVAILABLE.
+   *
+   * @generated from field: uint64 known_head = 3;
+   */
+  knownHead: bigint;
+};
+
+/**
+ * Describes the message parley.internal.v1.GetConversationInfoRequest.
+ * Use `create(GetConversationInfoRequestSchema)` to create a new message.
+ */
+export const GetConversationInfoRequestSchema: GenMessage<GetConversationInfoRequest> = /*@__PURE__*/
+  messageDesc(file_directory, 6);
+
+/**
+ * @generated from message parley.internal.v1.GetConversationInfoResponse
+ */
+export type GetConversationInfoResponse = Message<"parley.internal.v1.GetConversationInfoResponse"> & {
+  /**
+   * A JSON object, with the first page of members.
+   *
+   * @generated from field: string json = 1;
+   */
+  json: string;
+};
+
+/**
+ * Describes the message parley.internal.v1.GetConversationInfoResponse.
+ * Use `create(GetConversationInfoResponseSchema)` to create a new message.
+ */
+export const GetConversationInfoResponseSchema: GenMessage<GetConversationInfoResponse> = /*@__PURE__*/
+  messageDesc(file_directory, 7);
+
+/**
  * @generated from message parley.internal.v1.ReadEventsRequest
  */
 export type ReadEventsRequest = Message<"parley.internal.v1.ReadEventsRequest"> & {
@@ -204,7 +252,7 @@ export type ReadEventsRequest = Message<"parley.internal.v1.ReadEventsRequest"> 
  * Use `create(ReadEventsRequestSchema)` to create a new message.
  */
 export const ReadEventsRequestSchema: GenMessage<ReadEventsRequest> = /*@__PURE__*/
-  messageDesc(file_directory, 6);
+  messageDesc(file_directory, 8);
 
 /**
  * @generated from message parley.internal.v1.ReadEventsResponse
@@ -238,7 +286,7 @@ export type ReadEventsResponse = Message<"parley.internal.v1.ReadEventsResponse"
  * Use `create(ReadEventsResponseSchema)` to create a new message.
  */
 export const ReadEventsResponseSchema: GenMessage<ReadEventsResponse> = /*@__PURE__*/
-  messageDesc(file_directory, 7);
+  messageDesc(file_directory, 9);
 
 /**
  * @generated from message parley.internal.v1.GetSigningKeysRequest
@@ -251,7 +299,7 @@ export type GetSigningKeysRequest = Message<"parley.internal.v1.GetSigningKeysRe
  * Use `create(GetSigningKeysRequestSchema)` to create a new message.
  */
 export const GetSigningKeysRequestSchema: GenMessage<GetSigningKeysRequest> = /*@__PURE__*/
-  messageDesc(file_directory, 8);
+  messageDesc(file_directory, 10);
 
 /**
  * @generated from message parley.internal.v1.GetSigningKeysResponse
@@ -268,7 +316,7 @@ export type GetSigningKeysResponse = Message<"parley.internal.v1.GetSigningKeysR
  * Use `create(GetSigningKeysResponseSchema)` to create a new message.
  */
 export const GetSigningKeysResponseSchema: GenMessage<GetSigningKeysResponse> = /*@__PURE__*/
-  messageDesc(file_directory, 9);
+  messageDesc(file_directory, 11);
 
 /**
  * @generated from message parley.internal.v1.CheckSessionsRequest
@@ -285,7 +333,7 @@ export type CheckSessionsRequest = Message<"parley.internal.v1.CheckSessionsRequ
  * Use `create(CheckSessionsRequestSchema)` to create a new message.
  */
 export const CheckSessionsRequestSchema: GenMessage<CheckSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_directory, 10);
+  messageDesc(file_directory, 12);
 
 /**
  * @generated from message parley.internal.v1.CheckSessionsResponse
@@ -304,7 +352,7 @@ export type CheckSessionsResponse = Message<"parley.internal.v1.CheckSessionsRes
  * Use `create(CheckSessionsResponseSchema)` to create a new message.
  */
 export const CheckSessionsResponseSchema: GenMessage<CheckSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_directory, 11);
+  messageDesc(file_directory, 13);
 
 /**
  * @generated from message parley.internal.v1.ListAcquaintancesRequest
@@ -321,6 +369,14 @@ export type ListAcquaintancesRequest = Message<"parley.internal.v1.ListAcquainta
    * @generated from field: repeated bytes users = 2;
    */
   users: Uint8Array[];
+
+  /**
+   * Heads the caller knows of, at most 64: the answer is no older than these. It waits up to 2 s, else UNAVAILABLE. Without
+   * them a removal that storage has not seen yet would be missed.
+   *
+   * @generated from field: repeated parley.internal.v1.KnownHead known = 3;
+   */
+  known: KnownHead[];
 };
 
 /**
@@ -328,7 +384,29 @@ export type ListAcquaintancesRequest = Message<"parley.internal.v1.ListAcquainta
  * Use `create(ListAcquaintancesRequestSchema)` to create a new message.
  */
 export const ListAcquaintancesRequestSchema: GenMessage<ListAcquaintancesRequest> = /*@__PURE__*/
-  messageDesc(file_directory, 12);
+  messageDesc(file_directory, 14);
+
+/**
+ * @generated from message parley.internal.v1.KnownHead
+ */
+export type KnownHead = Message<"parley.internal.v1.KnownHead"> & {
+  /**
+   * @generated from field: bytes conversation = 1;
+   */
+  conversation: Uint8Array;
+
+  /**
+   * @generated from field: uint64 head = 2;
+   */
+  head: bigint;
+};
+
+/**
+ * Describes the message parley.internal.v1.KnownHead.
+ * Use `create(KnownHeadSchema)` to create a new message.
+ */
+export const KnownHeadSchema: GenMessage<KnownHead> = /*@__PURE__*/
+  messageDesc(file_directory, 15);
 
 /**
  * @generated from message parley.internal.v1.ListAcquaintancesResponse
@@ -347,7 +425,7 @@ export type ListAcquaintancesResponse = Message<"parley.internal.v1.ListAcquaint
  * Use `create(ListAcquaintancesResponseSchema)` to create a new message.
  */
 export const ListAcquaintancesResponseSchema: GenMessage<ListAcquaintancesResponse> = /*@__PURE__*/
-  messageDesc(file_directory, 13);
+  messageDesc(file_directory, 16);
 
 /**
  * Served by chat-service: what a gateway must know of users and conversations, and pages of history for `sync`.
@@ -375,6 +453,16 @@ export const DirectoryService: GenService<{
     methodKind: "unary";
     input: typeof GetMembershipRequestSchema;
     output: typeof GetMembershipResponseSchema;
+  },
+  /**
+   * A conversation as REST's detail shows it to one member; one outside is NOT_FOUND.
+   *
+   * @generated from rpc parley.internal.v1.DirectoryService.GetConversationInfo
+   */
+  getConversationInfo: {
+    methodKind: "unary";
+    input: typeof GetConversationInfoRequestSchema;
+    output: typeof GetConversationInfoResponseSchema;
   },
   /**
    * Events after a seq, ascending, for a member.
