@@ -106,8 +106,8 @@ export function createSocket({ session, api, clock, device, on }) {
   }
 
   function handle(frame) {
-    if (frame.type === 'welcome') welcome(frame)
-    else if (frame.type === 'pong') clock.hear(frame.time, { isExact: true })
+    if (frame.type === 'welcome') return welcome(frame)
+    if (frame.type === 'pong') clock.hear(frame.time, { isExact: true })
     else if (frame.type === 'drain') drainMs = frame.reconnectAfterMs
     const waiting = frame.ref === undefined ? undefined : requests.get(frame.ref)
     if (waiting === undefined) on.frame(frame)
