@@ -315,7 +315,7 @@ describe('storage-worker', { timeout: 30_000 }, () => {
 function longest(): LoggedHistory {
   const [found] = fc
     .sample(histories, { seed: 7, numRuns: 40 })
-    .sort((a, b) => b.outcomes.length - a.outcomes.length)
+    .sort((a, b) => b.outcomes.length + b.records.length - a.outcomes.length - a.records.length)
   if (found === undefined) throw new Error('no sample')
   return found
 }

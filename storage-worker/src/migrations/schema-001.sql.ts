@@ -1,3 +1,12 @@
+/** The parts of a table that is hash-partitioned by conversation. */
+function partsOf(table: string): string[] {
+  return Array.from(
+    { length: 16 },
+    (_, n) =>
+      `create table ${table}_${n} partition of ${table} for values with (modulus 16, remainder ${n})`,
+  )
+}
+
 /** The first schema. A migration never changes once it has been released. */
 export const schema001 = [
   /* Accounts: written by chat-service. */
@@ -63,6 +72,12 @@ export const schema001 = [
      up_to_offset bigint not null,
      up_to_index int not null
    ) with (fillfactor = 10)`,
+  /* How far the cursors log has been applied: the next offset to read, of that epoch. A row once something was. */
+  `create table cursor_checkpoints (
+     partition int primary key,
+     epoch int not null references log_epochs,
+     next_cursor bigint not null
+   ) with (fillfactor = 10)`,
 
   /*
    * Conversations: written by storage-worker only. last_* is the position of the command of the event at head, last_at
@@ -82,7 +97,10 @@ export const schema001 = [
      title text,
      created_hash bytea not null
    ) with (fillfactor = 70)`,
-  /* from_seq: the first seq that the member may see; joined_seq: the event that made it one. */
+  /*
+   * from_seq: the first seq that the member may see; joined_seq: the event that made it one; read_seq never passes the
+   * conversation's head.
+   */
   `create table members (
      from_seq bigint not null,
      joined_seq bigint not null,
@@ -96,11 +114,14 @@ export const schema001 = [
   /*
    * Every sequenced event is a row. kind is a number of eventKindCodes; body is the MessagePack of the event's body as
    * readers get it, null where there is none or it was deleted; hash and the position are the command's ([R7], [R8]).
+   * A message's row holds its present state too: present_body and edited_at are its last edit's, deleted_seq its
+   * delete's, and what is deleted has no body, neither here nor in the rows of its edits.
    */
   `create table messages (
      seq bigint not null,
      at bigint not null,
      command_offset bigint not null,
+     edited_at bigint,
      deleted_seq bigint,
      command_index int not null,
      epoch int not null,
@@ -111,14 +132,37 @@ export const schema001 = [
      target uuid,
      hash bytea not null,
      body bytea,
+     present_body bytea,
      primary key (conversation_id, seq),
      unique (conversation_id, id)
    ) partition by hash (conversation_id)`,
+  /* Messages alone, kind 1: what pages of them, the last one and counts of unread ones read. */
+  `create index messages_shown on messages (conversation_id, seq) where kind = 1`,
   /* What was said about a message: its edits, to erase with it. */
   `create index messages_target on messages (conversation_id, target) where target is not null`,
-  ...Array.from(
-    { length: 16 },
-    (_, n) =>
-      `create table messages_${n} partition of messages for values with (modulus 16, remainder ${n})`,
-  ),
+  ...partsOf('messages'),
+  /*
+   * Reactions that stand, by the seq of their message; seq is that of the reaction. emoji is UTF-8 in bytes, since it may
+   * hold any character, which text may not.
+   */
+  `create table reactions (
+     message_seq bigint not null,
+     seq bigint not null,
+     conversation_id uuid not null,
+     user_id uuid not null,
+     emoji bytea not null,
+     primary key (conversation_id, message_seq, emoji, user_id)
+   ) partition by hash (conversation_id)`,
+  ...partsOf('reactions'),
+  /* Their numbers, so that a page of messages costs the same however many they are; first_seq is the oldest one's. */
+  `create table reaction_totals (
+     message_seq bigint not null,
+     first_seq bigint not null,
+     conversation_id uuid not null,
+     count int not null check (count > 0),
+     emoji bytea not null,
+     primary key (conversation_id, message_seq, emoji)
+   ) partition by hash (conversation_id)`,
+  'create index reaction_totals_order on reaction_totals (conversation_id, message_seq, first_seq)',
+  ...partsOf('reaction_totals'),
 ]

@@ -21,6 +21,10 @@ export interface ConversationDraft {
   readonly members: Map<string, MemberDraft>
   /** How far senders have read by sending, of those whose row is not new. */
   readonly reads: Map<string, number>
+  /** The seqs of this batch's own messages, by id. */
+  readonly placed: Map<string, number>
+  /** Messages that edits, deletes and reactions of this batch are about, by id. */
+  readonly messages: Map<string, MessageDraft>
 }
 
 export interface CreatedDraft {
@@ -39,10 +43,29 @@ export interface MemberDraft {
   fresh: { fromSeq: number; joinedSeq: number; readSeq: number } | undefined
 }
 
+export interface MessageDraft {
+  readonly seq: number
+  /** The seq of its `delete`; undefined while it stands. */
+  deletedSeq: number | undefined
+  /** Its last edit in this batch. */
+  edit: { at: number; body: Uint8Array } | undefined
+  /** Those that this batch changes, by user and emoji. */
+  readonly reactions: Map<string, ReactionDraft>
+}
+
+export interface ReactionDraft {
+  user: Uint8Array
+  emoji: string
+  /** Taken away in this batch, whether it stood before or not. */
+  removed: boolean
+  /** Set in this batch, after that; where it stands already, the stored one stays. */
+  addedSeq: number | undefined
+}
+
 /** What applying a batch leaves besides the drafts. */
 export interface SideEffects {
-  /** Messages whose body goes, and their edits' up to the `delete` with that seq. */
-  erased: { conversation: Uint8Array; target: Uint8Array; seq: number }[]
+  /** Messages deleted by the event `seq`: their bodies go, those of their edits, and their reactions. */
+  erased: { conversation: Uint8Array; target: Uint8Array; messageSeq: number; seq: number }[]
   /** In the order of their events. */
   notices: { user: string; notice: UserNotice }[]
 }

@@ -1,16 +1,28 @@
-import type { CreatedBody, EventKind, RoleBody, UpdatedBody, UsersBody } from '@parley/proto/frames'
+import type {
+  CreatedBody,
+  EventKind,
+  ReactionBody,
+  RoleBody,
+  UpdatedBody,
+  UsersBody,
+} from '@parley/proto/frames'
 import { formatId } from '@parley/proto/ids'
 import { unpack } from '@parley/proto/pack'
 import type { LoggedEvent } from './batch.ts'
-import type { ConversationDraft, MemberDraft, SideEffects } from './draft.ts'
+import type { PlacedEvent } from './compare.ts'
+import type { ConversationDraft, MemberDraft, MessageDraft, SideEffects } from './draft.ts'
 
 /** A member's draft as it is now: loaded, or made by this batch. */
 export type FindMember = (draft: ConversationDraft, user: string) => MemberDraft
+
+/** A message of the conversation as it is now; undefined where there is none with that id. */
+export type FindMessage = (draft: ConversationDraft, id: string) => MessageDraft | undefined
 
 export interface EffectContext {
   draft: ConversationDraft
   logged: LoggedEvent
   member: FindMember
+  message: FindMessage
   out: SideEffects
 }
 
@@ -20,9 +32,9 @@ type Effect = (context: EffectContext) => void
 export const effects: Record<EventKind, Effect> = {
   created,
   message,
-  edit: nothing,
+  edit,
   delete: erase,
-  reaction: nothing,
+  reaction,
   joined,
   left,
   role,
@@ -42,7 +54,13 @@ export function changedMembers(logged: LoggedEvent): string[] {
   }
 }
 
-function nothing(): void {}
+/** The message whose present state an event changes; it must be known before it is applied. */
+export function changedMessage({ event }: LoggedEvent): string | undefined {
+  const { kind, target } = event
+  if (kind !== 'edit' && kind !== 'delete' && kind !== 'reaction') return undefined
+  if (target === null) throw new Error(`an event of the kind ${kind} without its target`)
+  return formatId(target)
+}
 
 function created({ draft, logged, out }: EffectContext): void {
   const { kind, title, users } = bodyOf<CreatedBody>(logged)
@@ -67,16 +85,58 @@ function created({ draft, logged, out }: EffectContext): void {
 }
 
 function message({ draft, logged }: EffectContext): void {
+  draft.placed.set(formatId(logged.event.id), logged.event.seq)
   const sender = formatId(logged.event.sender)
   const fresh = draft.members.get(sender)?.fresh
   if (fresh === undefined) draft.reads.set(sender, logged.event.seq)
   else fresh.readSeq = logged.event.seq
 }
 
-function erase({ draft, logged, out }: EffectContext): void {
-  const { target, seq } = logged.event
-  if (target === null) throw new Error('a delete without its target')
-  out.erased.push({ conversation: draft.idBytes, target, seq })
+/** [G6] An edit of what is deleted already keeps its place and not its body. */
+function edit(context: EffectContext): void {
+  const { draft, logged } = context
+  const target = targetOf(context)
+  if (target === undefined) return
+  const { at, body } = logged.event
+  if (body === null) throw new Error('an edit without a body')
+  if (target.deletedSeq === undefined) target.edit = { at, body }
+  else eraseLast(draft)
+}
+
+function eraseLast({ rows }: ConversationDraft): void {
+  const last = rows.pop() as PlacedEvent
+  rows.push({ ...last, event: { ...last.event, body: null } })
+}
+
+function erase(context: EffectContext): void {
+  const { draft, logged, out } = context
+  const { target: id, seq } = logged.event
+  const target = targetOf(context)
+  if (target === undefined || target.deletedSeq !== undefined) return
+  target.deletedSeq = seq
+  const messageSeq = target.seq
+  out.erased.push({ conversation: draft.idBytes, target: id as Uint8Array, messageSeq, seq })
+}
+
+function reaction(context: EffectContext): void {
+  const { sender: user, seq } = context.logged.event
+  const target = targetOf(context)
+  if (target === undefined || target.deletedSeq !== undefined) return
+  const { emoji, remove } = bodyOf<ReactionBody>(context.logged)
+  const key = formatId(user) + emoji
+  const before = target.reactions.get(key)
+  const { removed, addedSeq } = before ?? { removed: false, addedSeq: undefined }
+  target.reactions.set(
+    key,
+    remove === true
+      ? { user, emoji, removed: true, addedSeq: undefined }
+      : { user, emoji, removed, addedSeq: addedSeq ?? seq },
+  )
+}
+
+function targetOf({ draft, logged, message }: EffectContext): MessageDraft | undefined {
+  const id = changedMessage(logged)
+  return id === undefined ? undefined : message(draft, id)
 }
 
 function joined({ draft, logged, member, out }: EffectContext): void {

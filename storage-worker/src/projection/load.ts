@@ -1,11 +1,11 @@
 import type { Sql } from '@parley/platform/ports/database'
-import { eventKindOf } from '@parley/proto/event-frame'
+import { eventKindCodes, eventKindOf } from '@parley/proto/event-frame'
 import type { History, Role } from '@parley/proto/frames'
 import { parseId } from '@parley/proto/ids'
 import type { Checkpoint } from './batch.ts'
 import { int8s, uuids } from './columns.ts'
 import type { PlacedEvent } from './compare.ts'
-import type { Loaded, LoadedConversation, Wanted } from './project.ts'
+import type { Loaded, LoadedConversation, LoadedMessage, Wanted } from './project.ts'
 
 interface CheckpointRow {
   epoch: number
@@ -72,6 +72,32 @@ export async function loadMembers(sql: Sql, want: Wanted['members']): Promise<Lo
     'storage-members',
   )
   for (const row of rows) mapOf(found, row.conversation_id).set(row.user_id, row.role)
+  return found
+}
+
+export async function loadMessages(
+  sql: Sql,
+  want: Wanted['messages'],
+): Promise<Loaded['messages']> {
+  const pairs = [...want].flatMap(([id, targets]) => [...targets].map((t) => [id, t] as const))
+  const found = new Map<string, Map<string, LoadedMessage>>()
+  if (pairs.length === 0) return found
+  const rows = await sql.query<{
+    conversation_id: string
+    id: string
+    seq: number
+    deleted_seq: number | null
+  }>(
+    `select m.conversation_id, m.id, m.seq, m.deleted_seq
+     from unnest($1::uuid[], $2::uuid[]) as q (conversation_id, id)
+     join messages m on m.conversation_id = q.conversation_id and m.id = q.id
+     where m.kind = ${eventKindCodes.message}`,
+    [uuids(pairs.map(([id]) => parseId(id))), uuids(pairs.map(([, target]) => parseId(target)))],
+    'storage-messages',
+  )
+  for (const { conversation_id, id, seq, deleted_seq } of rows) {
+    mapOf(found, conversation_id).set(id, { seq, deletedSeq: deleted_seq ?? undefined })
+  }
   return found
 }
 

@@ -1,8 +1,8 @@
 import type { History, Role } from '@parley/proto/frames'
 import type { Batch, LoggedEvent } from './batch.ts'
 import { difference, type PlacedEvent } from './compare.ts'
-import type { ConversationDraft, MemberDraft, SideEffects } from './draft.ts'
-import { changedMembers, effects } from './effects.ts'
+import type { ConversationDraft, MemberDraft, MessageDraft, SideEffects } from './draft.ts'
+import { changedMembers, changedMessage, effects } from './effects.ts'
 import { ProjectionStopped } from './stopped.ts'
 
 /** What the database has of the conversations that a batch touches, all seen under the checkpoint's lock. */
@@ -11,6 +11,8 @@ export interface Loaded {
   conversations: ReadonlyMap<string, LoadedConversation>
   /** By conversation and user; those outside are absent. */
   members: ReadonlyMap<string, ReadonlyMap<string, Role>>
+  /** By conversation and id; of the kind `message` only. */
+  messages: ReadonlyMap<string, ReadonlyMap<string, LoadedMessage>>
   /** By conversation and seq. */
   events: ReadonlyMap<string, ReadonlyMap<number, PlacedEvent>>
 }
@@ -21,9 +23,16 @@ export interface LoadedConversation {
   memberCount: number
 }
 
+export interface LoadedMessage {
+  seq: number
+  /** The seq of its `delete`. */
+  deletedSeq: number | undefined
+}
+
 /** What must be loaded besides the conversations, by conversation. */
 export interface Wanted {
   members: Map<string, Set<string>>
+  messages: Map<string, Set<string>>
   seqs: Map<string, Set<number>>
 }
 
@@ -40,12 +49,12 @@ export function touchedConversations(batch: Batch): Set<string> {
   return ids
 }
 
-/** The stored events that some of the batch must equal, and the members it may change. */
+/** The stored events that some of the batch must equal, and the members and messages it may change. */
 export function wanted(
   batch: Batch,
   conversations: ReadonlyMap<string, LoadedConversation>,
 ): Wanted {
-  const want: Wanted = { members: new Map(), seqs: new Map() }
+  const want: Wanted = { members: new Map(), messages: new Map(), seqs: new Map() }
   for (const logged of batch.events) {
     const id = logged.conversation
     const conversation = conversations.get(id)
@@ -56,6 +65,8 @@ export function wanted(
     }
     const users = guarded(batch, logged, () => changedMembers(logged))
     for (const user of users) setOf(want.members, id).add(user)
+    const target = guarded(batch, logged, () => changedMessage(logged))
+    if (target !== undefined) setOf(want.messages, id).add(target)
   }
   return want
 }
@@ -68,6 +79,7 @@ export function project(batch: Batch, loaded: Loaded): Projection {
   const drafts = new Map<string, ConversationDraft>()
   const out: SideEffects = { erased: [], notices: [] }
   const member = (draft: ConversationDraft, user: string) => findMember(draft, user, loaded)
+  const message = (draft: ConversationDraft, id: string) => findMessage(draft, id, loaded)
   for (const logged of batch.events) {
     guarded(batch, logged, () => {
       const draft = openDraft(drafts, logged, loaded)
@@ -81,7 +93,7 @@ export function project(batch: Batch, loaded: Loaded): Projection {
       }
       draft.head = seq
       draft.rows.push(placed(batch, logged))
-      effects[kind]({ draft, logged, member, out })
+      effects[kind]({ draft, logged, member, message, out })
     })
   }
   const changed = [...drafts.values()].filter((d) => d.rows.length > 0)
@@ -108,6 +120,8 @@ function openDraft(
     rows: [],
     members: new Map(),
     reads: new Map(),
+    placed: new Map(),
+    messages: new Map(),
   }
   drafts.set(id, draft)
   return draft
@@ -120,6 +134,22 @@ function findMember(draft: ConversationDraft, user: string, loaded: Loaded): Mem
   const member: MemberDraft = { stored, role: stored, fresh: undefined }
   draft.members.set(user, member)
   return member
+}
+
+function findMessage(
+  draft: ConversationDraft,
+  id: string,
+  loaded: Loaded,
+): MessageDraft | undefined {
+  const open = draft.messages.get(id)
+  if (open !== undefined) return open
+  const stored = loaded.messages.get(draft.id)?.get(id)
+  const seq = stored?.seq ?? draft.placed.get(id)
+  if (seq === undefined) return undefined
+  const { deletedSeq } = stored ?? {}
+  const message: MessageDraft = { seq, deletedSeq, edit: undefined, reactions: new Map() }
+  draft.messages.set(id, message)
+  return message
 }
 
 function mustBeSame(

@@ -1,6 +1,6 @@
 import type { Database } from '@parley/platform/ports/database'
 import { type Batch, type Checkpoint, highestBound } from './batch.ts'
-import { loadConversations, loadEvents, loadMembers, lockCheckpoint } from './load.ts'
+import { loadConversations, loadEvents, loadMembers, loadMessages, lockCheckpoint } from './load.ts'
 import { type Projection, project, touchedConversations, wanted } from './project.ts'
 import { ProjectionStopped } from './stopped.ts'
 import { moveCheckpoint, writeProjection } from './write.ts'
@@ -27,11 +27,12 @@ export function projectBatch(db: Database, batch: Batch): Promise<Outcome> {
     if (from === undefined || from.epoch !== epoch) throw strangeEpoch(batch, from)
     if (from.next !== batch.first) return { type: 'moved', checkpoint: from }
     const want = wanted(batch, conversations)
-    const [members, events] = await Promise.all([
+    const [members, messages, events] = await Promise.all([
       loadMembers(sql, want.members),
+      loadMessages(sql, want.messages),
       loadEvents(sql, want.seqs),
     ])
-    const projection = project(batch, { conversations, members, events })
+    const projection = project(batch, { conversations, members, messages, events })
     const to = { epoch, next: batch.next, upTo: highestBound([from.upTo, ...batch.upTos]) }
     const [moved] = await Promise.all([
       moveCheckpoint(sql, { partition, from, to }),

@@ -1,15 +1,13 @@
 import type { Sql } from '@parley/platform/ports/database'
-import { eventKindCodes } from '@parley/proto/event-frame'
 import type { Role } from '@parley/proto/frames'
 import { parseId } from '@parley/proto/ids'
 import type { Checkpoint } from './batch.ts'
-import { byteas, int2s, int4s, int8s, texts, uuids } from './columns.ts'
+import { byteas, int4s, int8s, texts, uuids } from './columns.ts'
 import type { PlacedEvent } from './compare.ts'
 import type { ConversationDraft, CreatedDraft } from './draft.ts'
 import type { Projection } from './project.ts'
-
-/** Rows of one statement: beyond, another one follows. More of them win nothing and hold the server's memory. */
-const statementRows = 1_000
+import { writeMessages } from './write-messages.ts'
+import { inParts } from './write-parts.ts'
 
 /**
  * One multi-row statement for each kind of row, all prepared. They are handed over at once and run one after the other
@@ -20,7 +18,7 @@ export async function writeProjection(
   projection: Projection,
   epoch: number,
 ): Promise<void> {
-  const { rows, drafts, erased } = projection
+  const { drafts } = projection
   const created = drafts.filter(isCreated)
   const moved = drafts.filter((d) => d.created === undefined)
   const members = memberChanges(drafts)
@@ -31,8 +29,7 @@ export async function writeProjection(
     ...inParts(members.fresh, (part) => insertMembers(sql, part)),
     ...inParts(members.roles, (part) => changeRoles(sql, part)),
     ...inParts(members.reads, (part) => moveReads(sql, part)),
-    ...inParts(rows, (part) => insertEvents(sql, part, epoch)),
-    ...inParts(erased, (part) => eraseBodies(sql, part)),
+    ...writeMessages(sql, projection, epoch),
   ])
 }
 
@@ -49,14 +46,6 @@ export async function moveCheckpoint(
     'storage-checkpoint-move',
   )
   return rows.length === 1
-}
-
-function inParts<T>(rows: readonly T[], write: (part: readonly T[]) => Promise<unknown>) {
-  const writes: Promise<unknown>[] = []
-  for (let at = 0; at < rows.length; at += statementRows) {
-    writes.push(write(rows.slice(at, at + statementRows)))
-  }
-  return writes
 }
 
 type CreatedConversation = ConversationDraft & { created: CreatedDraft }
@@ -196,52 +185,5 @@ function moveReads(sql: Sql, part: readonly (MemberKey & { seq: number })[]) {
      where m.conversation_id = v.conversation_id and m.user_id = v.user_id and m.read_seq < v.seq`,
     [...keyColumns(part), int8s(part.map((m) => m.seq))],
     'storage-move-reads',
-  )
-}
-
-function insertEvents(sql: Sql, part: readonly PlacedEvent[], epoch: number) {
-  return sql.query(
-    `insert into messages (conversation_id, seq, id, kind, sender, at, target, body, hash, command_offset,
-       command_index, epoch)
-     select *, $12::int4 from unnest($1::uuid[], $2::int8[], $3::uuid[], $4::int2[], $5::uuid[], $6::int8[],
-       $7::uuid[], $8::bytea[], $9::bytea[], $10::int8[], $11::int4[])`,
-    [
-      uuids(part.map((e) => e.event.conversation)),
-      int8s(part.map((e) => e.event.seq)),
-      uuids(part.map((e) => e.event.id)),
-      int2s(part.map((e) => eventKindCodes[e.event.kind])),
-      uuids(part.map((e) => e.event.sender)),
-      int8s(part.map((e) => e.event.at)),
-      uuids(part.map((e) => e.event.target)),
-      byteas(part.map((e) => e.event.body)),
-      byteas(part.map((e) => e.hash)),
-      int8s(part.map((e) => e.offset)),
-      int4s(part.map((e) => e.index)),
-      epoch,
-    ],
-    'storage-insert-events',
-  )
-}
-
-/** [G6] The body of a deleted message and those of its edits. */
-function eraseBodies(sql: Sql, part: Readonly<Projection['erased']>) {
-  return sql.query(
-    `with v as (select * from unnest($1::uuid[], $2::uuid[], $3::int8[]) as v (conversation_id, target, seq)),
-       gone as (
-         select m.conversation_id, m.seq, v.seq as deleted_seq from v join messages m
-           on m.conversation_id = v.conversation_id and m.id = v.target and m.seq < v.seq
-         union all
-         select m.conversation_id, m.seq, null from v join messages m
-           on m.conversation_id = v.conversation_id and m.target = v.target and m.seq < v.seq
-           and m.kind = ${eventKindCodes.edit}
-       )
-     update messages m set body = null, deleted_seq = gone.deleted_seq from gone
-     where m.conversation_id = gone.conversation_id and m.seq = gone.seq`,
-    [
-      uuids(part.map((e) => e.conversation)),
-      uuids(part.map((e) => e.target)),
-      int8s(part.map((e) => e.seq)),
-    ],
-    'storage-erase-bodies',
   )
 }

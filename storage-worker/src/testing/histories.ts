@@ -27,16 +27,26 @@ interface Step {
   conversation: number
   actor: number
   other: number
+  /** Which of the first messages an edit, delete or reaction is about; the last number stands for none of them. */
+  target: number
+  emoji: number
+  remove: boolean
   what: 'message' | 'join' | 'leave' | 'role' | 'title' | 'edit' | 'delete' | 'react' | 'refused'
   newRecord: boolean
 }
+
+const targets = 5
 
 const step: fc.Arbitrary<Step> = fc.record({
   conversation: fc.nat(2),
   actor: fc.nat(3),
   other: fc.nat(5),
+  target: fc.nat(targets),
+  emoji: fc.nat(2),
+  remove: fc.boolean(),
   what: fc.oneof(
     { weight: 4, arbitrary: fc.constant('message' as const) },
+    { weight: 3, arbitrary: fc.constantFrom<Step['what'][]>('edit', 'react') },
     {
       weight: 6,
       arbitrary: fc.constantFrom<Step['what'][]>(
@@ -56,8 +66,22 @@ const step: fc.Arbitrary<Step> = fc.record({
 
 /** Outcomes of one partition's commands as a sequencer might have decided them, in order. */
 export const outcomes: fc.Arbitrary<Outcome[]> = fc
-  .array(step, { maxLength: 60, size: 'max' })
-  .map((steps) => playSteps(steps))
+  .tuple(fc.array(step, { maxLength: 60, size: 'max' }), fc.boolean())
+  .map(([steps, narrow]) => playSteps(narrow ? steps.map(narrowed) : steps))
+
+/** Of one conversation, two members and one emoji, so that changes of one message come thick and fast. */
+function narrowed(step: Step): Step {
+  const { actor, target, what } = step
+  const wide = what === 'join' || what === 'leave' || what === 'role' || what === 'title'
+  return {
+    ...step,
+    conversation: 0,
+    actor: actor % 2,
+    target: target % 2,
+    emoji: 0,
+    what: wide ? 'react' : what,
+  }
+}
 
 interface Conversation {
   head: number
@@ -113,11 +137,12 @@ function historyOf(conversation: number): History {
 }
 
 function whatOf(
-  { conversation: which, actor, other, what }: Step,
+  step: Step,
   { head, messages }: Conversation,
 ): { kind: EventKind; body?: EventBody; target?: string } {
+  const { conversation: which, actor, other, what } = step
   const user = idOf('b', other)
-  const target = messages[other % Math.max(1, messages.length)]
+  const target = step.target === targets ? idOf('f', 1) : messages[step.target % messages.length]
   if (head === 1) {
     const kind = (['group', 'channel', 'direct'] as const)[which] ?? 'group'
     const users = [...new Set([idOf('b', actor), user])].sort()
@@ -134,10 +159,14 @@ function whatOf(
   }
   if (target !== undefined && what === 'delete') return { kind: 'delete', target }
   if (target !== undefined && what === 'react') {
-    return { kind: 'reaction', body: { emoji: '👍', remove: actor === 1 }, target }
+    const emoji = emojis[step.emoji] as string
+    return { kind: 'reaction', body: step.remove ? { emoji, remove: true } : { emoji }, target }
   }
   return { kind: 'message', body: { text: `said ${head}`, mentions: [user] } }
 }
+
+/** Any string may be one: this one, too, that PostgreSQL's text would refuse. */
+const emojis = ['👍', '🏳️‍🌈', 'a\0b']
 
 export function entryFor(event: Event, at: Bound): EventEntry {
   const frame = encodeEventFrame(event)

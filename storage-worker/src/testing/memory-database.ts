@@ -1,17 +1,18 @@
 import type { RawEvent } from '@parley/proto/event-frame'
-import type { EventKind, History, Role } from '@parley/proto/frames'
+import type { EventBody, EventKind, History, Role } from '@parley/proto/frames'
 import { formatId, parseId } from '@parley/proto/ids'
-import { pack } from '@parley/proto/pack'
+import { pack, unpack } from '@parley/proto/pack'
 import type { Batch } from '../projection/batch.ts'
 import type { PlacedEvent } from '../projection/compare.ts'
 import {
   type Loaded,
+  type LoadedMessage,
   type Projection,
   project,
   touchedConversations,
   wanted,
 } from '../projection/project.ts'
-import { keyOf, type MessageRow, messageRow, type Tables } from './tables.ts'
+import { keyOf, type MessageRow, messageRow, type Tables, totalsOf } from './tables.ts'
 
 /** `load.ts` and `write.ts` on maps, so that the pure projection can be tried many thousand times. */
 export function projectInMemory(tables: Tables, batch: Batch): Projection {
@@ -33,6 +34,16 @@ export function projectInMemory(tables: Tables, batch: Batch): Projection {
     }
     members.set(id, found)
   }
+  const messages = new Map<string, Map<string, LoadedMessage>>()
+  for (const [id, targets] of want.messages) {
+    const found = new Map<string, LoadedMessage>()
+    for (const [key, row] of tables.messages) {
+      const [conversation, seq] = key.split('/')
+      if (conversation !== id || row.kind !== 'message' || !targets.has(row.id)) continue
+      found.set(row.id, { seq: Number(seq), deletedSeq: row.deletedSeq ?? undefined })
+    }
+    messages.set(id, found)
+  }
   const events = new Map<string, Map<number, PlacedEvent>>()
   for (const [id, seqs] of want.seqs) {
     const found = new Map<number, PlacedEvent>()
@@ -42,7 +53,7 @@ export function projectInMemory(tables: Tables, batch: Batch): Projection {
     }
     events.set(id, found)
   }
-  return project(batch, { conversations, members, events })
+  return project(batch, { conversations, members, messages, events })
 }
 
 function placedOf(conversation: string, seq: number, row: MessageRow): PlacedEvent {
@@ -67,13 +78,44 @@ export function writeInMemory(tables: Tables, projection: Projection, epoch: num
     tables.messages.set(key, messageRow({ event, hash, position: [epoch, offset, index] }))
   }
   for (const draft of projection.drafts) writeConversation(tables, draft, epoch)
-  for (const { conversation, target, seq } of projection.erased) {
-    for (const [key, row] of tables.messages) {
-      const [id, at] = key.split('/')
-      if (id !== formatId(conversation) || Number(at) >= seq) continue
-      const edits = row.kind === 'edit' && row.target === formatId(target)
-      if (row.id === formatId(target) || edits) row.body = null
+  for (const draft of projection.drafts) changeMessages(tables, draft)
+  for (const { conversation, target, messageSeq, seq } of projection.erased) {
+    const id = formatId(conversation)
+    eraseMessage(tables, { id, target: formatId(target), messageSeq, seq })
+  }
+  tables.totals = totalsOf(tables.reactions)
+}
+
+function changeMessages(tables: Tables, draft: Projection['drafts'][number]): void {
+  for (const { seq: messageSeq, edit, reactions } of draft.messages.values()) {
+    const row = tables.messages.get(keyOf(draft.id, messageSeq))
+    if (row?.kind !== 'message') throw new Error('a change of what is no message')
+    if (edit !== undefined) row.edited = { at: edit.at, body: unpack(edit.body) as EventBody }
+    for (const { user, emoji, removed, addedSeq } of reactions.values()) {
+      const key = keyOf(draft.id, messageSeq, formatId(user), emoji)
+      if (removed) tables.reactions.delete(key)
+      if (addedSeq !== undefined && !tables.reactions.has(key)) tables.reactions.set(key, addedSeq)
     }
+  }
+}
+
+interface Erased {
+  id: string
+  target: string
+  messageSeq: number
+  seq: number
+}
+
+function eraseMessage(tables: Tables, { id, target, messageSeq, seq }: Erased): void {
+  for (const [key, row] of tables.messages) {
+    if (!key.startsWith(`${id}/`)) continue
+    if (row.kind === 'edit' && row.target === target) row.body = null
+    if (key === keyOf(id, messageSeq)) {
+      Object.assign(row, { body: null, edited: null, deletedSeq: seq })
+    }
+  }
+  for (const key of tables.reactions.keys()) {
+    if (key.startsWith(`${keyOf(id, messageSeq)}/`)) tables.reactions.delete(key)
   }
 }
 

@@ -2,7 +2,7 @@ import type { Database, Sql } from '@parley/platform/ports/database'
 import { eventKindOf } from '@parley/proto/event-frame'
 import type { EventBody } from '@parley/proto/frames'
 import { unpack } from '@parley/proto/pack'
-import { emptyTables, keyOf, type Tables } from './tables.ts'
+import { emptyTables, keyOf, type MessageRow, type Tables } from './tables.ts'
 
 interface Row {
   [column: string]: unknown
@@ -31,10 +31,34 @@ export function readTables(db: Database): Promise<Tables> {
         body: m.body === null ? null : (unpack(m.body as Buffer) as EventBody),
         hash: (m.hash as Buffer).toString('hex'),
         position: [Number(m.epoch), Number(m.command_offset), Number(m.command_index)],
+        edited: editedOf(m),
+        deletedSeq: m.deleted_seq === null ? null : Number(m.deleted_seq),
       })
     }
+    await readReactions(sql, tables)
     return tables
   })
+}
+
+/** Both columns together or neither. */
+function editedOf(m: Row): MessageRow['edited'] {
+  if (m.edited_at === null && m.present_body === null) return null
+  return { at: Number(m.edited_at), body: unpack(m.present_body as Buffer) as EventBody }
+}
+
+async function readReactions(sql: Sql, tables: Tables): Promise<void> {
+  for (const r of await sql.query<Row>('select * from reactions')) {
+    const emoji = (r.emoji as Buffer).toString('utf8')
+    const key = keyOf(String(r.conversation_id), Number(r.message_seq), String(r.user_id), emoji)
+    tables.reactions.set(key, Number(r.seq))
+  }
+  for (const t of await sql.query<Row>('select * from reaction_totals')) {
+    const emoji = (t.emoji as Buffer).toString('utf8')
+    tables.totals.set(keyOf(String(t.conversation_id), Number(t.message_seq), emoji), {
+      count: Number(t.count),
+      firstSeq: Number(t.first_seq),
+    })
+  }
 }
 
 async function readConversations(sql: Sql, tables: Tables): Promise<void> {
@@ -53,15 +77,26 @@ async function readConversations(sql: Sql, tables: Tables): Promise<void> {
   }
 }
 
+/** What refers to others stands before them. */
+const written = [
+  'messages',
+  'reactions',
+  'reaction_totals',
+  'members',
+  'conversations',
+  'partition_checkpoints',
+  'cursor_checkpoints',
+  'log_epochs',
+]
+
 /** A migrated database back to its beginning, its epoch `epochId` with the number and partitions given. */
 export async function emptyDatabase(
   db: Database,
   epoch: { number: number; id: string; partitions: number },
 ): Promise<void> {
   await db.transaction(async (sql) => {
-    await sql.query(
-      'truncate messages, members, conversations, partition_checkpoints, log_epochs cascade',
-    )
+    // Of few rows: truncating would make new files for every partition.
+    for (const table of written) await sql.query(`delete from ${table}`)
     await sql.query('insert into log_epochs (number, id) values ($1, $2)', [epoch.number, epoch.id])
     await sql.query(
       `insert into partition_checkpoints (partition, epoch, next_event, up_to_offset, up_to_index)

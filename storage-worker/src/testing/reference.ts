@@ -1,7 +1,15 @@
 import { decodeEventFrame, readEventFrame } from '@parley/proto/event-frame'
 import type { EventEntry } from '@parley/proto/event-records'
-import type { CreatedBody, Event, RoleBody, UpdatedBody, UsersBody } from '@parley/proto/frames'
-import { keyOf, messageRow, type Tables } from './tables.ts'
+import type {
+  CreatedBody,
+  Event,
+  EventBody,
+  ReactionBody,
+  RoleBody,
+  UpdatedBody,
+  UsersBody,
+} from '@parley/proto/frames'
+import { keyOf, type MessageRow, messageRow, type Tables, totalsOf } from './tables.ts'
 
 /** What one event does to the tables, one row at a time: what any projection must come to. */
 export function applyOnce(tables: Tables, entry: EventEntry, epoch: number): void {
@@ -70,11 +78,37 @@ function changeRest(tables: Tables, event: Event): void {
     if (member !== undefined) member.role = role
   }
   if (event.kind === 'updated') conversation.title = (event.body as UpdatedBody).title
-  if (event.kind === 'delete') {
-    for (const [key, row] of tables.messages) {
-      if (!key.startsWith(`${event.conversation}/`)) continue
-      const edits = row.kind === 'edit' && row.target === event.target
-      if (row.id === event.target || edits) row.body = null
-    }
+  changeMessage(tables, event)
+}
+
+/** What a reader may see of a message follows from its own row and those of the events about it. */
+function changeMessage(tables: Tables, event: Event): void {
+  const { conversation, kind, target, seq } = event
+  if (target === undefined) return
+  const rows = [...tables.messages].filter(([key]) => key.startsWith(`${conversation}/`))
+  const message = rows.find(([, row]) => row.kind === 'message' && row.id === target)
+  if (message === undefined) return
+  const [key, row] = message
+  if (kind === 'edit' && row.deletedSeq === null) {
+    row.edited = { at: event.at, body: event.body as EventBody }
   }
+  if (kind === 'delete' && row.deletedSeq === null) row.deletedSeq = seq
+  if (kind === 'reaction' && row.deletedSeq === null) react(tables, key, event)
+  if (row.deletedSeq === null) return
+  row.edited = null
+  const said = ([, { kind, ...r }]: [string, MessageRow]) =>
+    r.id === target || (kind === 'edit' && r.target === target)
+  for (const [, about] of rows.filter(said)) about.body = null
+  for (const reaction of tables.reactions.keys()) {
+    if (reaction.startsWith(`${key}/`)) tables.reactions.delete(reaction)
+  }
+  tables.totals = totalsOf(tables.reactions)
+}
+
+function react(tables: Tables, message: string, event: Event): void {
+  const { emoji, remove } = event.body as ReactionBody
+  const key = keyOf(message, event.sender, emoji)
+  if (remove === true) tables.reactions.delete(key)
+  else if (!tables.reactions.has(key)) tables.reactions.set(key, event.seq)
+  tables.totals = totalsOf(tables.reactions)
 }

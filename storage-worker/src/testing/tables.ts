@@ -8,6 +8,10 @@ export interface Tables {
   members: Map<string, MemberRow>
   /** By conversation and seq. */
   messages: Map<string, MessageRow>
+  /** The reaction's seq, by conversation, seq of the message, user and emoji. */
+  reactions: Map<string, number>
+  /** By conversation, seq of the message and emoji. */
+  totals: Map<string, { count: number; firstSeq: number }>
 }
 
 export interface ConversationRow {
@@ -38,14 +42,36 @@ export interface MessageRow {
   body: EventBody | null
   hash: string
   position: [epoch: number, offset: number, index: number]
+  /** A message's last edit; null when there was none, or it was deleted. */
+  edited: { at: number; body: EventBody } | null
+  /** Of a message: the seq of its delete. */
+  deletedSeq: number | null
 }
 
 export function emptyTables(): Tables {
-  return { conversations: new Map(), members: new Map(), messages: new Map() }
+  return {
+    conversations: new Map(),
+    members: new Map(),
+    messages: new Map(),
+    reactions: new Map(),
+    totals: new Map(),
+  }
 }
 
-export function keyOf(conversation: string, part: string | number): string {
-  return `${conversation}/${part}`
+export function keyOf(conversation: string, ...parts: (string | number)[]): string {
+  return [conversation, ...parts].join('/')
+}
+
+/** The totals as they follow from the reactions. */
+export function totalsOf(reactions: Tables['reactions']): Tables['totals'] {
+  const totals: Tables['totals'] = new Map()
+  for (const [key, seq] of reactions) {
+    const [conversation = '', message = '', , emoji = ''] = key.split('/')
+    const at = keyOf(conversation, message, emoji)
+    const { count, firstSeq } = totals.get(at) ?? { count: 0, firstSeq: seq }
+    totals.set(at, { count: count + 1, firstSeq: Math.min(firstSeq, seq) })
+  }
+  return totals
 }
 
 export interface Placed {
@@ -65,5 +91,7 @@ export function messageRow({ event, hash, position }: Placed): MessageRow {
     body: body ?? null,
     hash: Buffer.from(hash).toString('hex'),
     position,
+    edited: null,
+    deletedSeq: null,
   }
 }
