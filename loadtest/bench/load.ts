@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { newId } from '@parley/proto/ids'
 import { messagePackCodec } from '@parley/proto/msgpack-codec'
 import { build, type Histogram } from 'hdr-histogram-js'
@@ -6,7 +7,7 @@ import { ackMark, countMarks, eventMark } from './wire-marks.ts'
 
 /**
  * The load, a process of its own: connections that send at a rate or as fast as acks come, and readers that count. It
- * reads its plan as JSON from the first argument, prints `begin` and `end` around the measured stretch, and then its
+ * reads its plan as JSON from stdin, prints `begin` and `end` around the measured stretch, and then its
  * figures as one line of JSON.
  */
 
@@ -224,6 +225,6 @@ function fail(error: Error): void {
   process.exit(1)
 }
 
-await main(JSON.parse(process.argv[2] as string) as LoadPlan)
+await main(JSON.parse(readFileSync(0, 'utf8')) as LoadPlan)
 ended = true
 process.exit(0)

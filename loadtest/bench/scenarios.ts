@@ -19,9 +19,8 @@ const graceMs = 60_000
 
 /** Runs the load as a process of its own and reads the server's CPU between its `begin` and `end`. */
 export async function measure(server: Server, plan: LoadPlan): Promise<Measured> {
-  const child = spawn(process.execPath, [here('load.ts'), JSON.stringify(plan)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = spawn(process.execPath, [here('load.ts')], { stdio: ['pipe', 'pipe', 'inherit'] })
+  child.stdin.end(JSON.stringify(plan))
   const timer = setTimeout(() => child.kill('SIGKILL'), plan.warmUpMs + plan.measureMs + graceMs)
   let before: CpuReading | undefined
   let cpu: CpuReading | undefined
@@ -30,8 +29,8 @@ export async function measure(server: Server, plan: LoadPlan): Promise<Measured>
   let figures: LoadFigures | undefined
   for await (const line of createInterface({ input: child.stdout })) {
     if (line === 'begin') {
-      before = readCpu(server.pid)
       first = await readCounters(server)
+      before = readCpu(server.pid)
     } else if (line === 'end' && before) {
       cpu = cpuBetween(before, readCpu(server.pid))
       const last = await readCounters(server)
