@@ -69,7 +69,7 @@ async function startDatabase(
     applicationName: 'parley-standalone',
     onWarning: (message) => logger.warn(message),
   })
-  lifecycle.add('database connections', () => db.close(), 10_000)
+  lifecycle.add('database connections', () => db.close(), 15_000)
   const { ran } = await migrate(db)
   if (ran.length > 0) logger.info({ ran }, 'schema migrated')
   return db
@@ -83,7 +83,6 @@ async function startPostgres(
   const postgres = await startEmbeddedPostgres({
     dataDir: join(settings.dataDir, 'postgres'),
     log: logger,
-    onCrash: (reason) => logger.error({ reason }, 'PostgreSQL ended by itself; starting it again'),
   })
   lifecycle.add('PostgreSQL', () => postgres.stop(), 40_000)
   return postgres.url
