@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { worldOf } from '../harness/people.ts'
+import type { Stack } from '../harness/stack.ts'
+import { startStandalone } from '../harness/standalone-server.ts'
+import { expectAllAgree } from './ending.ts'
+import { gatherPlayers, type Players } from './players.ts'
+import { diceOf, seedOf } from './seeds.ts'
+import { changeWeather, openRooms, runRooms } from './traffic.ts'
+
+/**
+ * Mixed traffic by a seeded script, each answer held against a plain model of the contract when it comes, and at the end
+ * every device's view, REST and a new device against the model's view for that user.
+ *
+ * By itself small. The full size: `CONVERSATIONS=200 MINUTES=10 npx vitest run --project e2e tests/e2e/mixed/mixed.test.ts`.
+ * `SEED` repeats a run's choices, `STEPS` sets how many steps each conversation takes where `MINUTES` is not set.
+ */
+const conversations = Number(process.env.CONVERSATIONS ?? 20)
+const minutes = Number(process.env.MINUTES ?? 0)
+const stepsEach = minutes > 0 ? Number.POSITIVE_INFINITY : Number(process.env.STEPS ?? 30)
+const users = Math.max(6, Math.ceil(conversations * 0.4))
+const runMs = minutes > 0 ? minutes * 60_000 : 90_000
+
+let stack: Stack
+let players: Players
+
+beforeAll(async () => {
+  stack = await startStandalone({
+    env: { PARLEY_USER_MESSAGES_PER_SECOND: '0', PARLEY_ACCESS_TOKEN_SECONDS: '7200' },
+  })
+  players = await gatherPlayers(stack, worldOf(stack), users)
+  await players.connectAll()
+}, 180_000)
+afterAll(async () => {
+  await players?.disconnectAll()
+  await stack?.dispose()
+})
+
+test(
+  '[S3][S9][S10][S11][S12][Y1][Y2][Y3][Y6][Y7][Y8][Y9][B6] mixed traffic is what the model foretells, on every device',
+  async () => {
+    const seed = seedOf('mixed traffic')
+    const rooms = await openRooms(players, { count: conversations, castSize: 4, seed })
+    const run = runRooms(rooms, stepsEach)
+    const timer = minutes > 0 ? setTimeout(() => run.stop(), runMs) : undefined
+    const [outages] = await Promise.all([
+      changeWeather(players, run, diceOf(seed, conversations)),
+      run.done,
+    ]).finally(() => clearTimeout(timer))
+    const counts: Record<string, number> = {}
+    for (const room of rooms) {
+      for (const [kind, count] of room.counts) counts[kind] = (counts[kind] ?? 0) + count
+    }
+    const events = rooms.reduce((sum, { model }) => sum + model.events.length, 0)
+    console.log(`${run.steps} steps, ${events} events, ${outages} outages`, counts)
+    expect(players.faults().slice(0, 20)).toEqual([])
+    await expectAllAgree(players, rooms)
+  },
+  runMs + 300_000,
+)
