@@ -33,7 +33,7 @@ function rows<Row>(text: string): Promise<Row[]> {
 const checkpoints = 'select * from partition_checkpoints order by partition'
 
 describe('epochs', { timeout: 30_000 }, () => {
-  it('[R15] an empty database takes a log that begins at 0 for its first epoch, and keeps it', async () => {
+  it('[R15] an empty database takes an empty log for its first epoch, and keeps it', async () => {
     const log = await newLog()
     const numbers = await Promise.all([claimEpoch(test.db, log), claimEpoch(test.db, log)])
     expect(numbers).toEqual([1, 1])
@@ -46,14 +46,24 @@ describe('epochs', { timeout: 30_000 }, () => {
     )
   })
 
-  it('[R15] an empty database refuses a log whose beginning is gone', async () => {
+  it('[R15] an empty database refuses a log that was used, unless told to begin an epoch', async () => {
+    const log = await newLog()
+    const record = { headers: { schema: recordSchema }, value: Buffer.of(1) }
+    await log.append(topics.events, 2, [record, record])
+    const claimed = claimEpoch(test.db, log)
+    await expect(claimed).rejects.toBeInstanceOf(StartError)
+    await expect(claimed).rejects.toThrow(/database is empty, but the log holds records/)
+    expect(await rows('select * from log_epochs')).toEqual([])
+    expect(await beginEpoch(test.db, log)).toBe(1)
+  })
+
+  it('[R15] a log whose beginning is gone begins no epoch', async () => {
     const log = await newLog()
     const record = { headers: { schema: recordSchema }, value: Buffer.of(1) }
     await log.append(topics.events, 2, [record, record])
     await log.trim(topics.events, 2, 1)
-    const claimed = claimEpoch(test.db, log)
-    await expect(claimed).rejects.toBeInstanceOf(StartError)
-    await expect(claimed).rejects.toThrow(/database is empty.*parley\.events\/2 only from 1 on/)
+    const begun = beginEpoch(test.db, log)
+    await expect(begun).rejects.toThrow(/parley\.events\/2 only from 1 on/)
     expect(await rows('select * from log_epochs')).toEqual([])
   })
 

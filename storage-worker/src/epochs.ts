@@ -15,7 +15,7 @@ interface Epoch {
 
 /**
  * The number of the log's epoch, at the start of every process that reads or writes positions. A database without
- * epochs takes this log for its first, which must then hold all its events from 0 on. Rejects with `StartError`
+ * epochs takes this log for its first, which must then be empty. Rejects with `StartError`
  * when log and database don't belong together, and with `DatabaseUnavailable`.
  */
 export async function claimEpoch(db: Database, log: Log): Promise<number> {
@@ -27,16 +27,31 @@ export async function claimEpoch(db: Database, log: Log): Promise<number> {
 }
 
 async function claimFirst(db: Database, log: Log): Promise<number> {
-  await fromTheBeginning(log, 'the database is empty')
   return db.transaction(async (sql) => {
     await lockEpochs(sql)
     const present = await lastEpoch(sql)
-    if (present === undefined) return addEpoch(sql, log, 1)
-    if (present.id === log.epoch) return present.number
-    throw new StartError(
-      `another process has just begun this database with the log ${present.id}; this one's log is ${log.epoch}`,
-    )
+    if (present?.id === log.epoch) return present.number
+    if (present !== undefined) {
+      throw new StartError(
+        `another process has just begun this database with the log ${present.id}; this one's log is ${log.epoch}`,
+      )
+    }
+    await refuseUsedLog(log)
+    return addEpoch(sql, log, 1)
   })
+}
+
+/** What a log holds was once projected into a database with accounts, which no log can bring back. */
+async function refuseUsedLog(log: Log): Promise<void> {
+  for (const topic of [topics.events, topics.commands]) {
+    for (let partition = 0; partition < log.partitions(topic); partition++) {
+      const { next } = await log.range(topic, partition)
+      if (next === 0) continue
+      throw new StartError(
+        'the database is empty, but the log holds records: restore the database that belongs to it, or, to have its conversations without their accounts, run `npm run new-epoch`',
+      )
+    }
+  }
 }
 
 /**
