@@ -58,8 +58,9 @@ async function restore(
   lifecycle.add('data folder', leave, 5_000)
   if (secret !== undefined) await writeDurably(join(dataDir, 'key-secret'), `${secret}\n`, 0o600)
   const { db, log } = await startEngines(settings, lifecycle, logger)
-  const loaded = await loadArchive(db, archive)
+  const loaded = await loadArchive(db, archive, lifecycle.stopping)
   await beginEpoch(db, log)
+  lifecycle.stopping.throwIfAborted()
   whole = true
   const counts = [...loaded].map(([name, rows]) => `${name} ${rows}`).join(', ')
   return `${dataDir} holds the backup of ${archive.header.madeAt}: ${counts}.`

@@ -7,15 +7,20 @@ import { readMigrations, readTables } from './tables.ts'
 /**
  * Puts an archive's rows into a migrated database without any, all in one transaction that commits only when every
  * checksum was right. Returns the rows by table. Rejects with StartError when the database is of another form or holds
- * rows, or the archive is damaged; nothing is changed then.
+ * rows, or the archive is damaged, and with the signal's reason; nothing is changed then.
  */
-export function loadArchive(db: Database, archive: Archive): Promise<Map<string, number>> {
+export function loadArchive(
+  db: Database,
+  archive: Archive,
+  signal: AbortSignal,
+): Promise<Map<string, number>> {
   return db.transaction(async (sql) => {
     const tables = await checkForm(sql, archive)
     await refuseRows(sql, tables)
     const loaded = new Map(tables.map(({ name }) => [name, 0]))
     const inserts = new Map(tables.map((table) => [table.name, insertInto(table)]))
     for await (const { table, rows } of archive.rows()) {
+      signal.throwIfAborted()
       await sql.query(inserts.get(table) ?? '', [`[${rows.join(',')}]`])
       loaded.set(table, (loaded.get(table) ?? 0) + rows.length)
     }

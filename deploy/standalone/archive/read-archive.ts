@@ -36,11 +36,13 @@ const batchBytes = 1024 * 1024
 
 /** Resolves when the file's checksum is right; rejects with StartError, one sentence, when it is no whole backup of ours. */
 export async function openArchive(path: string): Promise<Archive> {
-  const file = await open(path).catch((error: Error) => {
+  const unreadable = (error: Error) => {
+    if (error instanceof StartError) throw error
     throw new StartError(`the backup can't be read: ${error.message}`)
-  })
+  }
+  const file = await open(path).catch(unreadable)
   try {
-    const content = await checkFile(path, file)
+    const content = await checkFile(path, file).catch(unreadable)
     const lines = archiveLines(path, file, content)
     const first = await lines.next()
     await lines.return(undefined)
