@@ -4,7 +4,9 @@ import type { Log } from '@parley/platform/ports/log'
 import type { Logger } from '@parley/platform/process/logs'
 import type { Metrics } from '@parley/platform/process/metrics'
 import { createAnnouncer } from './announcer.ts'
-import { consumeEvents, type EventConsumer } from './consumer.ts'
+import { consumeEvents } from './consumer.ts'
+import { consumeCursors } from './cursors/consumer.ts'
+import type { TopicConsumer } from './follow-topic.ts'
 import { defaultSettings, type StorageWorkerSettings } from './settings.ts'
 import { createStorageMetrics } from './storage-metrics.ts'
 
@@ -16,12 +18,11 @@ export interface StorageWorkerParts {
   /** The number of the log's epoch, as `claimEpoch` gave it. */
   epoch: number
   logger: Logger
-
   metrics: Metrics
 }
 
 export interface StorageWorker {
-  /** Resolves when the group knows this worker; partitions follow by themselves. */
+  /** Resolves when the groups know this worker; partitions follow by themselves. */
   start(): Promise<void>
   /** Resolves when nothing is being written any more. Harmless without or after another one. */
   stop(): Promise<void>
@@ -29,30 +30,31 @@ export interface StorageWorker {
   problems(): string[]
 }
 
-/** The process "events → Postgres". Does nothing until `start`. */
+/** The process "events and cursors → Postgres". Does nothing until `start`. */
 export function createStorageWorker(
   settings: Partial<StorageWorkerSettings>,
   parts: StorageWorkerParts,
 ): StorageWorker {
   const { log, bus, db, epoch, logger } = parts
+  const whole = { ...defaultSettings, ...settings }
   const metrics = createStorageMetrics(parts.metrics)
   const announcer = createAnnouncer(bus, metrics)
-  let consumer: EventConsumer | undefined
+  let consumers: TopicConsumer[] = []
   return {
     async start() {
-      consumer = await consumeEvents(
-        { log, db, epoch, announcer, logger, metrics },
-        { ...defaultSettings, ...settings },
-      )
+      consumers.push(await consumeEvents({ log, db, epoch, announcer, logger, metrics }, whole))
+      consumers.push(await consumeCursors({ log, db, epoch, logger, metrics }, whole))
     },
     async stop() {
-      const running = consumer
-      consumer = undefined
-      await running?.close()
+      const running = consumers
+      consumers = []
+      await Promise.all(running.map((consumer) => consumer.close()))
     },
     problems: () =>
-      [...(consumer?.stopped ?? [])].map(([partition, error]) => {
-        return `storage-worker: partition ${partition} stopped: ${error.message}`
-      }),
+      consumers.flatMap(({ topic, stopped }) =>
+        [...stopped].map(([partition, error]) => {
+          return `storage-worker: partition ${partition} of ${topic} stopped: ${error.message}`
+        }),
+      ),
   }
 }

@@ -1,14 +1,18 @@
 import type { Database, Sql } from '@parley/platform/ports/database'
-import type { Assignment, Log, LogRecord, PartitionReader } from '@parley/platform/ports/log'
+import type { Assignment, Log, LogRecord } from '@parley/platform/ports/log'
 import type { Logger } from '@parley/platform/process/logs'
 import type { Announcer } from './announcer.ts'
+import { CheckpointWentBack, type Follower } from './follow-topic.ts'
+import { createPersist } from './persist.ts'
 import { type Batch, batchBefore, type Checkpoint, decodeBatches } from './projection/batch.ts'
 import { readCheckpoint } from './projection/load.ts'
 import { ProjectionStopped } from './projection/stopped.ts'
 import { type Outcome, projectBatch } from './projection/transaction.ts'
-import { AssignmentEnded, whileAway } from './retry.ts'
+import { AssignmentEnded } from './retry.ts'
 import type { StorageWorkerSettings } from './settings.ts'
+import { checkStart } from './start-check.ts'
 import type { StorageMetrics } from './storage-metrics.ts'
+import type { Trim } from './trimming.ts'
 
 export interface ProjectorParts {
   log: Log
@@ -20,16 +24,9 @@ export interface ProjectorParts {
   metrics: StorageMetrics
 }
 
-export interface PartitionProjector extends PartitionReader {
-  readonly partition: number
-  readonly assignment: Assignment
+export interface PartitionProjector extends Follower {
   /** As last seen in the database. */
   readonly checkpoint: Checkpoint
-}
-
-/** The database has lost commits (a standby took over): what they held must be read again from the log. */
-export class CheckpointWentBack extends Error {
-  override readonly name = 'CheckpointWentBack'
 }
 
 export interface OpenOptions {
@@ -37,6 +34,8 @@ export interface OpenOptions {
   settings: StorageWorkerSettings
   /** Aborted when the process stops. */
   stopping: AbortSignal
+  /** Called every few seconds. */
+  trim: Trim<PartitionProjector>
 }
 
 /**
@@ -45,34 +44,17 @@ export interface OpenOptions {
  */
 export async function openProjector(
   parts: ProjectorParts,
-  { assignment, settings, stopping }: OpenOptions,
+  { assignment, settings, stopping, trim }: OpenOptions,
 ): Promise<PartitionProjector> {
   const { log, db, epoch, logger, metrics } = parts
   const { topic, partition } = assignment
   const signal = AbortSignal.any([assignment.signal, stopping])
 
-  const persist = <T>(work: () => Promise<T>): Promise<T> => {
-    let away = false
-    const options = {
-      signal,
-      minMs: settings.retryMinMs,
-      maxMs: settings.retryMaxMs,
-      onRetry(error: unknown, attempt: number) {
-        metrics.retries.inc()
-        away = true
-        if (attempt % 10 !== 1) return
-        logger.warn({ err: error, partition, attempt }, 'waiting for the database')
-      },
-    }
-    return whileAway(work, options).then((result) => {
-      if (away) logger.info({ partition }, 'the database is back')
-      return result
-    })
-  }
-
+  const name = `${topic}/${partition}`
+  const persist = createPersist({ name, signal, settings, logger, metrics })
   const opened = await persist(() => db.snapshot((sql) => readStart(sql, partition, epoch)))
   const { earliest, next } = await log.range(topic, partition)
-  checkStart(`${topic}/${partition}`, opened.checkpoint.next, { earliest, next })
+  checkStart(name, opened.checkpoint.next, { earliest, next })
   let checkpoint = opened.checkpoint
 
   /** False when another worker was first: `checkpoint` is then where to go on. */
@@ -91,7 +73,7 @@ export async function openProjector(
       metrics.raceLosses.inc()
       if (outcome.checkpoint.next < checkpoint.next) {
         throw new CheckpointWentBack(
-          `${topic}/${partition}: the checkpoint was at ${checkpoint.next} and is at ${outcome.checkpoint.next}`,
+          `${name}: the checkpoint was at ${checkpoint.next} and is at ${outcome.checkpoint.next}`,
         )
       }
       checkpoint = outcome.checkpoint
@@ -125,11 +107,14 @@ export async function openProjector(
     return true
   }
 
-  return {
+  const projector: PartitionProjector = {
     partition,
     assignment,
     get checkpoint() {
       return checkpoint
+    },
+    get next() {
+      return checkpoint.next
     },
     start: opened.checkpoint.next,
     async read(records) {
@@ -141,7 +126,9 @@ export async function openProjector(
       }
     },
     async revoked() {},
+    tend: () => trim(projector),
   }
+  return projector
 }
 
 async function timed(
@@ -169,17 +156,4 @@ async function readStart(
     )
   }
   return { checkpoint, epochId: row.id }
-}
-
-function checkStart(name: string, start: number, log: { earliest: number; next: number }): void {
-  if (start < log.earliest) {
-    throw new Error(
-      `${name}: the database is at offset ${start}, the log has nothing before ${log.earliest}: restore a later backup of the database`,
-    )
-  }
-  if (start > log.next) {
-    throw new Error(
-      `${name}: the database is at offset ${start}, the log ends at ${log.next}: this is an older copy of the log, or it has lost records`,
-    )
-  }
 }

@@ -1,18 +1,25 @@
-import type { Log } from '@parley/platform/ports/log'
+import type { Assignment, Log } from '@parley/platform/ports/log'
 import type { Logger } from '@parley/platform/process/logs'
-import { topics } from '@parley/proto/record-headers'
-import type { PartitionProjector } from './partition-projector.ts'
-import type { Checkpoint } from './projection/batch.ts'
 import type { StorageWorkerSettings } from './settings.ts'
 import type { StorageMetrics } from './storage-metrics.ts'
 
-export interface ReportParts {
+/** A partition that is being followed. */
+export interface Reported {
+  readonly partition: number
+  readonly assignment: Assignment
+  /** The next offset: what stands before it is in the database. */
+  readonly next: number
+}
+
+export interface ReportParts<R extends Reported> {
   log: Log
   logger: Logger
-  metrics: StorageMetrics
   settings: StorageWorkerSettings
+  lag: StorageMetrics['lag']
   /** Those this process has now. */
-  projectors(): Iterable<PartitionProjector>
+  reported(): Iterable<R>
+  /** Does what is due beside reading; a rejection is the partition's own affair. */
+  tend(reported: R): Promise<void>
 }
 
 export interface Reports {
@@ -21,33 +28,42 @@ export interface Reports {
 }
 
 /**
- * What is done beside the projection, every few seconds and never twice at once: lag measured, the group's offset
- * committed for those who look at the group, logs trimmed.
+ * What is done beside reading, every few seconds and never twice at once: lag measured, the group's offset committed for
+ * those who look at the group, and what `tend` does.
  */
-export function startReports(parts: ReportParts): Reports {
-  const { settings } = parts
-  const trimmer = createTrimmer(parts)
-  const committed = new WeakMap<PartitionProjector, number>()
+export function startReports<R extends Reported>(parts: ReportParts<R>): Reports {
+  const { log, logger, settings, lag } = parts
+  const committed = new WeakMap<R, number>()
   let running: Promise<void> | undefined
 
   async function report(): Promise<void> {
-    for (const projector of parts.projectors()) {
-      await measure(parts, projector)
-      await commit(projector)
-      if (settings.trimIntervalMs > 0) await trimmer.trim(projector)
+    for (const reported of parts.reported()) {
+      await measure(reported)
+      await commit(reported)
+      await parts.tend(reported)
     }
   }
 
   /** Nobody starts from it, so a commit that fails matters to nobody. */
-  async function commit(projector: PartitionProjector): Promise<void> {
-    const { next } = projector.checkpoint
-    if (committed.get(projector) === next) return
-    committed.set(projector, next)
+  async function commit(reported: R): Promise<void> {
+    const { next, assignment, partition } = reported
+    if (committed.get(reported) === next) return
+    committed.set(reported, next)
     try {
-      await projector.assignment.commit(next)
+      await assignment.commit(next)
     } catch (error) {
-      const { partition } = projector
-      parts.logger.debug({ err: error, partition }, "the group's offset was not committed")
+      logger.debug({ err: error, partition }, "the group's offset was not committed")
+    }
+  }
+
+  async function measure(reported: R): Promise<void> {
+    const { assignment, partition } = reported
+    try {
+      const { next } = await log.range(assignment.topic, partition)
+      if (assignment.signal.aborted) return
+      lag.set({ partition }, Math.max(0, next - reported.next))
+    } catch (error) {
+      logger.debug({ err: error, partition }, 'the lag could not be measured')
     }
   }
 
@@ -61,55 +77,7 @@ export function startReports(parts: ReportParts): Reports {
     async stop() {
       clearInterval(timer)
       await running
-      for (const projector of parts.projectors()) await commit(projector)
-    },
-  }
-}
-
-async function measure({ log, metrics, logger }: ReportParts, p: PartitionProjector) {
-  const { topic, partition } = p.assignment
-  try {
-    const { next } = await log.range(topic, partition)
-    if (p.assignment.signal.aborted) return
-    metrics.lag.set({ partition }, Math.max(0, next - p.checkpoint.next))
-  } catch (error) {
-    logger.debug({ err: error, partition }, 'the lag could not be measured')
-  }
-}
-
-interface Trimmer {
-  trim(projector: PartitionProjector): Promise<void>
-}
-
-/**
- * Lets go of commands behind S and of events behind E, which no process reads again: chat-service decides from S on,
- * storage-worker projects from E on. Two margins stand before that. `retainRecords` is for late readers and for a standby
- * database that has lost the last commits. And it is the checkpoint of one interval ago that counts: chat-service stops
- * when its own committed offset is no longer in the log, and commits it only after the append that made S move.
- */
-function createTrimmer({ log, logger, metrics, settings }: ReportParts): Trimmer {
-  const seen = new Map<number, { atMs: number; checkpoint: Checkpoint }>()
-
-  async function trimTo(checkpoint: Checkpoint, partition: number): Promise<void> {
-    const commands = checkpoint.upTo.offset - settings.retainRecords
-    const events = checkpoint.next - settings.retainRecords
-    if (commands > 0) await log.trim(topics.commands, partition, commands)
-    if (events > 0) await log.trim(topics.events, partition, events)
-  }
-
-  return {
-    async trim({ partition, checkpoint }) {
-      const before = seen.get(partition)
-      const nowMs = performance.now()
-      if (before !== undefined && nowMs - before.atMs < settings.trimIntervalMs) return
-      seen.set(partition, { atMs: nowMs, checkpoint })
-      if (before === undefined || before.checkpoint.epoch !== checkpoint.epoch) return
-      try {
-        await trimTo(before.checkpoint, partition)
-      } catch (error) {
-        metrics.trimFailures.inc()
-        logger.warn({ err: error, partition }, 'the logs could not be trimmed')
-      }
+      for (const reported of parts.reported()) await commit(reported)
     },
   }
 }

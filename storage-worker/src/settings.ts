@@ -27,6 +27,18 @@ export const storageSettings = {
     maxMs: 600_000,
     default: 5_000,
   }),
+  /** How long a cursor waits for its member or its head at least, before it is given up once the projection is past it. */
+  cursorWaitMs: duration('PARLEY_STORAGE_CURSOR_WAIT', {
+    minMs: 0,
+    maxMs: 600_000,
+    default: 5_000,
+  }),
+  /** Cursors of a partition that wait so; beyond, the partition is read no further until some are settled. */
+  maxWaitingCursors: integer('PARLEY_STORAGE_MAX_WAITING_CURSORS', {
+    min: 1,
+    max: 1_000_000,
+    default: 10_000,
+  }),
   /** The database away: waits between tries, random up to a bound that doubles from the first to the second. */
   retryMinMs: duration('PARLEY_STORAGE_RETRY_MIN', { minMs: 1, maxMs: 60_000, default: 50 }),
   retryMaxMs: duration('PARLEY_STORAGE_RETRY_MAX', { minMs: 1, maxMs: 600_000, default: 5_000 }),

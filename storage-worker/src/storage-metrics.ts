@@ -34,6 +34,29 @@ export function createStorageMetrics(metrics: Metrics) {
       '1 for a partition that stopped because log and database contradict each other.',
       ['partition'],
     ),
+    cursors: metrics.counter(
+      'parley_storage_cursors_total',
+      'Cursors applied to the read position of a member, or found to lie behind it.',
+    ),
+    cursorsDropped: metrics.counter(
+      'parley_storage_cursors_dropped_total',
+      'Cursors of users outside, or beyond the head, given up once the projection was past them.',
+    ),
+    cursorsWaiting: metrics.gauge(
+      'parley_storage_cursors_waiting',
+      'Cursors that wait for the projection to reach them.',
+      ['partition'],
+    ),
+    cursorLag: metrics.gauge(
+      'parley_storage_cursor_lag_records',
+      'Records of the cursors log that are not stored as applied yet.',
+      ['partition'],
+    ),
+    cursorsStopped: metrics.gauge(
+      'parley_storage_cursors_stopped',
+      '1 for a partition of the cursors log that stopped.',
+      ['partition'],
+    ),
   }
 }
 

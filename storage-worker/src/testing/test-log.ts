@@ -16,7 +16,11 @@ export async function openTestLog(partitions: number): Promise<TestLog> {
   const path = await mkdtemp(join(tmpdir(), 'parley-log-'))
   const log = await openLmdbLog({
     path,
-    topics: { [topics.commands]: partitions, [topics.events]: partitions },
+    topics: {
+      [topics.commands]: partitions,
+      [topics.events]: partitions,
+      [topics.cursors]: partitions,
+    },
     maxRecordBytes: 1024 * 1024,
     maxReadBytes: 1024 * 1024,
   })
