@@ -89,6 +89,23 @@ describe('presence-service while something is away', { timeout: 30_000 }, () => 
     },
   )
 
+  it('[P2] users who were taken from the store and could not be read are told of afterwards', async () => {
+    let reads = false
+    const unreadable: PresenceStore = {
+      ...world.store,
+      read: failing(world.store.read, () => (reads ? 'no' : 'rejects')),
+    }
+    await world.start({ store: unreadable })
+    const phone = device(world)
+    const heard = await world.hear(phone.user)
+    await world.say(phone.open())
+    await soon(async () => {
+      expect(await world.metric('parley_presence_store_failures_total')).toBeGreaterThan(1)
+    })
+    reads = true
+    await soon(() => expect(states(heard)).toEqual(['online']))
+  })
+
   it('[P2] users that the store gave out too late are told of all the same', async () => {
     let answer = () => {}
     const answering = new Promise<void>((resolve) => {
@@ -298,15 +315,17 @@ describe('presence-service on a log with', { timeout: 30_000 }, () => {
   })
 
   it('records trimmed beyond the committed offset goes on with the first that is left', async () => {
-    const [early, late] = [deviceOn(0), deviceOn(0)]
-    const heard = await world.hear(late.user)
-    const first = await world.start()
-    await first.stop()
+    const [before, early, late] = [deviceOn(0), deviceOn(0), deviceOn(0)]
+    const [first, heard] = [await world.hear(before.user), await world.hear(late.user)]
+    const gone = await world.start()
+    await world.say(before.open())
+    await soon(() => expect(states(first)).toEqual(['online']))
+    await gone.stop()
     await world.say(early.open())
-    await world.log.trim(topics.sessions, 0, 1)
-    const second = await world.start()
+    await world.log.trim(topics.sessions, 0, 2)
+    const service = await world.start()
     await world.say(late.open())
     await soon(() => expect(states(heard)).toEqual(['online']))
-    expect(second.problems()).toEqual([])
+    expect(service.problems()).toEqual([])
   })
 })

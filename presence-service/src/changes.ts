@@ -41,8 +41,8 @@ export interface Changes {
   soonestMs(): number
 }
 
-/** How much later than possible a user may be looked at. */
-const stepMs = 20
+/** How much later than it may be told of a user may become due. */
+export const stepMs = 20
 
 export function createChanges({ changeMs, maxDue, maxTold }: ChangesBounds): Changes {
   const waiting = createDueList(stepMs)

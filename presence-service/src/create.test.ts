@@ -177,6 +177,7 @@ describe('presence-service', { timeout: 30_000 }, () => {
     await world.start()
     await soon(() => expect(states(heard)).toEqual(['online', 'offline']))
     expect(await world.metric('parley_presence_notices_total')).toBe(1)
+    expect(await world.metric('parley_presence_notices_dropped_total')).toBe(0)
     expect(heardOld).toEqual([])
   })
 

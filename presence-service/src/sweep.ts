@@ -9,7 +9,7 @@ import {
   type UserPresence,
 } from '@parley/proto/session-records'
 import { pause, within } from './backoff.ts'
-import { type Changes, createChanges } from './changes.ts'
+import { type Changes, createChanges, stepMs } from './changes.ts'
 import { awayAtMs, presenceOf } from './presence.ts'
 import type { PresenceMetrics } from './presence-metrics.ts'
 import type { PresenceSettings } from './settings.ts'
@@ -101,7 +101,7 @@ export function startSweep(parts: SweepParts, shard: number): Sweep {
 
   /** Tells of what was taken from the store and had to wait. */
   async function finish(): Promise<void> {
-    const untilMs = elapsed() + presenceTimes.changeMs
+    const untilMs = elapsed() + presenceTimes.changeMs + stepMs
     const endMs = performance.now() + presenceTimes.changeMs + settings.callTimeoutMs
     while (changes.soonestMs() <= untilMs && performance.now() < endMs) {
       const restMs = Math.max(1, changes.soonestMs() - elapsed())
