@@ -6,6 +6,8 @@ import { canonical, liveEvents, restEventsTo, syncedEvents } from './harness/his
 import { uuid7 } from './harness/ids.ts'
 import { type Person, worldOf } from './harness/people.ts'
 import { isAlive, processTree, residentBytes, signal } from './harness/process-tree.ts'
+import { openRawWire } from './harness/raw-wire.ts'
+import { openSocket } from './harness/socket-client.ts'
 import { type StandaloneServer, startStandalone } from './harness/standalone-server.ts'
 
 let server: StandaloneServer
@@ -86,6 +88,7 @@ describe('SIGTERM', () => {
     const sockets = await Promise.all(people.map((person) => world.connect(person)))
     const { httpUrl } = server
     const stopped = server.stop()
+    for (const socket of sockets) await socket.wait('drain')
     const readiness = await fetch(`${httpUrl}/readyz`).then(
       (answer) => answer.status,
       () => 'refused',
@@ -106,6 +109,36 @@ describe('SIGTERM', () => {
     const tree = processTree(pid).map((entry) => entry.pid)
     signal([pid], 'SIGINT')
     await eventually('everything is gone', () => !tree.some(isAlive), { deadlineMs: 20_000 })
+  })
+})
+
+describe('connections', () => {
+  test('one from which nothing comes, not even a pong, is closed; one that is merely quiet stays', async () => {
+    server = await startStandalone({ env: { PARLEY_WS_IDLE_SECONDS: '8' } })
+    const world = worldOf(server)
+    const person = await world.register()
+    const quiet = await world.connect(person)
+    expect(quiet.welcome.limits.idleSeconds).toBe(8)
+    const dead = await openRawWire(server.wsUrls[0] as string, 'parley.v1.json')
+    const hello = { type: 'hello', token: person.accessToken, device: 'dead' }
+    dead.sendFrame(1, Buffer.from(JSON.stringify(hello)))
+    const received = await within('the dead link is closed', 30_000, dead.ended)
+    expect(received.toString('latin1')).toContain('"welcome"')
+    expect(quiet.isOpen).toBe(true)
+    await quiet.ping()
+  })
+
+  test('one more than a user may have is refused with 4029', async () => {
+    server = await startStandalone({ env: { PARLEY_WS_MAX_CONNECTIONS_PER_USER: '2' } })
+    const world = worldOf(server)
+    const person = await world.register()
+    const held = [await world.connect(person), await world.connect(person)]
+    const third = await openSocket(server.wsUrls[0] as string)
+    await expect(third.hello(person.accessToken)).rejects.toThrow(/"retryable":true/)
+    expect((await within('it closes', 5_000, third.closed)).code).toBe(4029)
+    await held[0]?.close()
+    await eventually('a place is free again', () => world.connect(person))
+    await held[1]?.ping()
   })
 })
 

@@ -141,9 +141,9 @@ describe('a corrupt data folder', () => {
       await rm(scratch, { recursive: true })
     }
   }
-  /** What a start may touch before it sees the damage: locks, and PostgreSQL's own bookkeeping of a clean start. */
+  /** What a start may touch before it sees the damage: locks, and PostgreSQL's own bookkeeping and caches of a clean start. */
   const volatile =
-    /lock|postmaster|\.pid$|pg_control$|pg_wal|pg_stat|pg_logical|postgresql\.(auto\.)?conf|\.log$/
+    /lock|postmaster|\.pid$|pg_control$|pg_internal\.init$|pg_wal|pg_stat|pg_logical|postgresql\.(auto\.)?conf|\.log$/
 
   test('the log overwritten with noise', () =>
     damaged(async (copy) => {
