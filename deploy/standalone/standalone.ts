@@ -5,12 +5,15 @@ import { mountPrivateRoutes } from '@parley/chat-service/http/private-routes'
 import { mountStaticFiles } from '@parley/chat-service/http/static-files'
 import { createGateway } from '@parley/gateway/create'
 import { createMemoryBus } from '@parley/platform/memory/bus'
+import { createMemoryPresenceStore } from '@parley/platform/memory/presence-store'
 import { lockDataFolder } from '@parley/platform/process/data-folder'
 import { createHealth } from '@parley/platform/process/health'
 import type { Lifecycle } from '@parley/platform/process/lifecycle'
 import type { Logger } from '@parley/platform/process/logs'
 import { createMetrics } from '@parley/platform/process/metrics'
 import { createInProcessRpc } from '@parley/platform/rpc/in-process'
+import { createPresenceService } from '@parley/presence-service/create'
+import { topics } from '@parley/proto/record-headers'
 import { createStorageWorker } from '@parley/storage-worker/create'
 import { claimEpoch } from '@parley/storage-worker/epochs'
 import { startAdminListener } from './admin-listener.ts'
@@ -22,7 +25,11 @@ import type { StandaloneSettings } from './settings.ts'
 const webFolder = dirname(fileURLToPath(import.meta.resolve('@parley/web/public/index.html')))
 
 /** Names within this process, where a cluster has addresses. */
-const addresses = { gateway: 'gateway', chat: 'chat-service' } as const
+const addresses = {
+  gateway: 'gateway',
+  chat: 'chat-service',
+  presence: 'presence-service',
+} as const
 
 /**
  * All services in one process on embedded parts. Each part is stopped in the opposite order: sockets are drained while
@@ -61,8 +68,19 @@ export async function startStandalone(
   await chat.start()
   lifecycle.add('chat-service', () => chat.stop(), 30_000)
 
+  const store = createMemoryPresenceStore({ shards: log.partitions(topics.sessions) })
+  const presence = createPresenceService({}, { ...parts, store })
+  rpc.serve(addresses.presence, presence.routes)
+  await presence.start()
+  lifecycle.add('presence-service', () => presence.stop(), 10_000)
+
   const gateway = createGateway(
-    { ...settings, address: addresses.gateway, directoryAddress: () => addresses.chat },
+    {
+      ...settings,
+      address: addresses.gateway,
+      directoryAddress: () => addresses.chat,
+      presenceAddress: () => addresses.presence,
+    },
     parts,
   )
   rpc.serve(addresses.gateway, gateway.routes)
@@ -75,7 +93,8 @@ export async function startStandalone(
     return { ok: true }
   })
   health.add('services', () => {
-    const problems = [...storage.problems(), ...chat.problems(), ...gateway.problems()]
+    const services = [storage, chat, presence, gateway]
+    const problems = services.flatMap((service) => service.problems())
     return problems.length === 0 ? { ok: true } : { ok: false, reason: problems.join('; ') }
   })
   mountPrivateRoutes(chat.http, { health, metrics, loopbackOnly: true })

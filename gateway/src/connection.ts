@@ -1,11 +1,14 @@
 import type { UserNotice } from '@parley/proto/fan-out'
 import type { ServerFrame } from '@parley/proto/frames'
+import { newId } from '@parley/proto/ids'
 import type { Outbound } from './outbound.ts'
 import type { Reader } from './reader.ts'
 import type { Session } from './session.ts'
 
 /** One socket and what belongs to it. */
 export interface Connection {
+  /** Its own: a session may have several connections over time. */
+  readonly id: string
   readonly out: Outbound
   readonly session: Session
   open: boolean
@@ -24,6 +27,7 @@ export interface Connection {
 
 export function createConnection(session: Session, out: Outbound): Connection {
   return {
+    id: newId(),
     out,
     session,
     open: true,

@@ -2,10 +2,11 @@ import type { CommandWriter } from '@parley/platform/command-writer/command-writ
 import type { Log as Logger } from '@parley/platform/process/logs'
 import { codecFor, jsonFromMsgpack } from '@parley/proto/codec'
 import { type CloseReason, closeCodes, failure } from '@parley/proto/errors'
-import type { Hello, Subprotocol } from '@parley/proto/frames'
+import type { Ack, Hello, Subprotocol } from '@parley/proto/frames'
 import { limits } from '@parley/proto/limits'
 import { answer, type Connection, createConnection } from './connection.ts'
 import type { Directory } from './directory.ts'
+import type { Ephemera } from './ephemera.ts'
 import type { FanOut } from './fan-out.ts'
 import type { Flusher } from './flusher.ts'
 import type { GatewayMetrics } from './metrics.ts'
@@ -13,6 +14,7 @@ import { type Link, Outbound } from './outbound.ts'
 import type { SendLimiter } from './send-limiter.ts'
 import { defaultSessionBounds, Session } from './session.ts'
 import type { SessionBounds } from './session-ports.ts'
+import type { SessionReports } from './session-reports.ts'
 import type { GatewayBounds, GatewaySettings } from './settings.ts'
 import type { SocketHandlers } from './sockets.ts'
 import { answerSync } from './sync.ts'
@@ -30,6 +32,8 @@ export interface ConnectionsParts {
   tokens: TokenVerifier
   writer: CommandWriter
   limiter: SendLimiter
+  ephemera: Ephemera
+  reports: SessionReports
   metrics: GatewayMetrics
   logger: Logger
   now: () => number
@@ -39,7 +43,7 @@ export interface ConnectionsParts {
 
 /** Carries out what sessions want, and brings them what sockets say. */
 export function createConnections(parts: ConnectionsParts): SocketHandlers<Connection> {
-  const { config, connections, metrics, logger, now } = parts
+  const { config, connections, ephemera, reports, metrics, logger, now } = parts
   const sessionBounds: SessionBounds = {
     ...defaultSessionBounds,
     helloMs: parts.bounds.helloMs,
@@ -47,6 +51,7 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
   }
   const outboundBounds = {
     eventBytes: config.wsReaderBacklogBytes,
+    ephemeralBytes: parts.bounds.ephemeralBytes,
     answerBytes: parts.bounds.answerBytes,
     messageBytes: parts.bounds.messageBytes,
     lagMs: config.wsSlowReaderMs,
@@ -71,11 +76,7 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
           answer(connection, frame)
         },
         close: (reason) => end(connection, reason),
-        authenticate(hello) {
-          parts.authenticate(connection, hello).catch((error: unknown) => {
-            broken(connection, error)
-          })
-        },
+        authenticate: (hello) => guarded(parts.authenticate(connection, hello)),
         verify(token, ref) {
           void parts.tokens.verify(token).then((result) => {
             session.renewed(result, ref, now())
@@ -87,21 +88,33 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
             if (frame.type === 'error') metrics.refused(frame.code)
             else metrics.answered(frame.type)
             if (!out.closed) out.answer(out.codec.binary ? bytes : jsonFromMsgpack(bytes))
+            if (frame.type === 'ack') acked(connection, frame, draft.type === 'send')
             session.replied(draft.conversation, frame, now())
           }),
-        sync(request) {
-          answerSync(parts.directory, connection, request).catch((error: unknown) => {
-            broken(connection, error)
-          })
-        },
+        sync: (request) => guarded(answerSync(parts.directory, connection, request)),
+        read: (request) => guarded(ephemera.positions.read(connection, request)),
+        typing: (request) => guarded(ephemera.typing.typed(connection, request)),
+        watch: (request) => ephemera.watching.watch(connection, request),
       },
       sessionBounds,
       parts.limiter,
       now(),
     )
+    const guarded = (work: Promise<void>) => {
+      work.catch((error: unknown) => broken(connection, error))
+    }
     const connection = createConnection(session, out)
     connections.add(connection)
     return connection
+  }
+
+  /** The conversation goes at least so far, and who sent a message has read up to it and types it no more. */
+  function acked(connection: Connection, { conversation, seq }: Ack, message: boolean): void {
+    const reader = connection.readers.get(conversation)
+    reader?.room.rumour(seq)
+    if (!message) return
+    if (reader !== undefined) reader.read = Math.max(reader.read, seq)
+    ephemera.typing.sent(connection, conversation)
   }
 
   /** The socket's `closed` follows, from inside this call. */
@@ -139,11 +152,15 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
     drained(connection) {
       if (connection.out.laggingSince !== null) parts.fanOut.recover()
     },
-    closed(connection, code) {
-      if (!connection.out.closed) metrics.closed(code)
+    closed(connection, code, lost) {
+      const byUs = connection.out.closed
+      if (!byUs) metrics.closed(code)
       connection.open = false
       connection.session.closed()
       connection.out.abandon()
+      if (lost && !byUs) reports.lost(connection.id)
+      else reports.closed(connection.id)
+      ephemera.forget(connection)
       parts.fanOut.forget(connection)
       parts.users.detach(connection)
       connections.delete(connection)
@@ -164,9 +181,13 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
     }
     const message = out.codec.decodeClientMessage(bytes)
     if (message.ok) {
+      let active = false
       for (const one of message.frames) {
-        metrics.frameIn((one.ok ? one.frame.type : one.type) ?? 'unknown')
+        const type = (one.ok ? one.frame.type : one.type) ?? 'unknown'
+        metrics.frameIn(type)
+        active ||= type !== 'ping'
       }
+      if (active) reports.active(connection.id)
     }
     session.receive(message, bytes.length, now())
   }

@@ -1,4 +1,5 @@
 import { createCommandWriter } from '@parley/platform/command-writer/create'
+import { createCursorWriter } from '@parley/platform/cursor-writer/cursor-writer'
 import type { Bus } from '@parley/platform/ports/bus'
 import type { Log } from '@parley/platform/ports/log'
 import type { Log as Logger } from '@parley/platform/process/logs'
@@ -9,16 +10,23 @@ import { limits } from '@parley/proto/limits'
 import { currentRules } from '@parley/proto/rules'
 import type { Connection } from './connection.ts'
 import { createConnections } from './connections.ts'
+import { createConversationNotices } from './conversation-notices.ts'
 import { createDirectory } from './directory.ts'
 import { drainConnections } from './drain.ts'
+import { createEphemera, type Ephemera } from './ephemera.ts'
 import { createFanOut, type FanOut } from './fan-out.ts'
 import { createFlusher } from './flusher.ts'
 import { createHello } from './hello.ts'
+import { createInterruptions } from './interruptions.ts'
 import { createMemberships, type Memberships } from './memberships.ts'
 import { createGatewayMetrics } from './metrics.ts'
+import { createPresenceSource } from './presence.ts'
 import { createRechecks } from './rechecks.ts'
 import { createSendLimiter } from './send-limiter.ts'
+import { createSessionCheck } from './session-check.ts'
+import { createSessionReports } from './session-reports.ts'
 import { defaultBounds, type GatewayBounds, type GatewaySettings } from './settings.ts'
+import { resolvedWithin } from './settled-within.ts'
 import { createSocketServer, webSocketPath } from './sockets.ts'
 import { createTokenVerifier } from './tokens.ts'
 import { createUsers } from './users.ts'
@@ -28,6 +36,8 @@ export interface GatewayConfig extends GatewaySettings {
   address: string
   /** Where chat-service serves the directory now. */
   directoryAddress: () => string
+  /** Where presence-service answers now. */
+  presenceAddress: () => string
   bounds?: Partial<GatewayBounds>
 }
 
@@ -66,6 +76,7 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     connections: () => connections.size,
     rooms: () => fanOut.rooms,
     lagging: () => fanOut.lagging,
+    watched: () => ephemera.watching.watched,
     backlogBytes() {
       let bytes = 0
       for (const { out } of connections) bytes += out.backlogBytes
@@ -93,7 +104,10 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
   })
   const flusher = createFlusher()
   const rechecks = createRechecks(directory, now)
-  const check = createCheck(() => memberships, bounds.secondCheckMs)
+  const interruptions = createInterruptions(() => {
+    ephemera.watching.interrupted()
+    return memberships.checkAll()
+  }, bounds.secondCheckMs)
   const fanOut: FanOut = createFanOut({
     bus,
     flusher,
@@ -102,7 +116,7 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     chunkBytes: bounds.messageBytes,
     recheck: rechecks.ask,
     readmitted: (connection, conversation, seq) => memberships.admit(connection, conversation, seq),
-    onLate: check.start,
+    onLate: interruptions.start,
   })
   const users = createUsers({
     bus,
@@ -111,12 +125,47 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     onNotice(of, _user, notice) {
       for (const connection of of) memberships.notice(connection, notice)
     },
-    onLate: check.start,
+    onLate: interruptions.start,
+  })
+  const notices = createConversationNotices({ directory, fanOut, waitMs: bounds.infoWaitMs })
+  const cursors = createCursorWriter({
+    log,
+    logger,
+    metrics: registry,
+    flushMs: bounds.readGatherMs,
+  })
+  const presence = createPresenceSource({
+    rpc,
+    address: config.presenceAddress,
+    timeoutMs: bounds.directoryTimeoutMs,
+  })
+  const ephemera: Ephemera = createEphemera({
+    bus,
+    fanOut,
+    flusher,
+    directory,
+    presence,
+    cursors,
+    notices,
+    metrics,
+    logger,
+    now,
+    bounds,
+  })
+  const reports = createSessionReports({
+    log,
+    logger,
+    metrics,
+    now,
+    gatherMs: bounds.reportGatherMs,
   })
   const memberships: Memberships = createMemberships({
     fanOut,
     users,
     directory,
+    notices,
+    onChange: ephemera.watching.changed,
+    onRead: ephemera.positions.noticed,
     subscribeWaitMs: bounds.subscribeWaitMs,
     maxConversations: bounds.maxConversations,
     maxNotices: bounds.maxNotices,
@@ -132,6 +181,7 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     memberships,
     fanOut,
     directory,
+    reports,
     metrics,
     now,
     welcomeLimits: welcomeLimits(config),
@@ -155,6 +205,8 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
       tokens,
       writer,
       limiter,
+      ephemera,
+      reports,
       metrics,
       logger,
       now,
@@ -162,14 +214,14 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
       draining: () => draining !== null,
     }),
   )
-  bus.onInterruption(check.start)
+  bus.onInterruption(interruptions.start)
   let timers: NodeJS.Timeout[] = []
 
   function startTimers(): void {
-    const sessions = createSessionCheck()
     timers = [
       every(100, () => {
         rechecks.tick(now())
+        ephemera.tick(now())
         fanOut.recover()
         metrics.settle()
       }),
@@ -180,35 +232,14 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
           if (out.overdue(at)) session.tooSlow()
         }
         limiter.sweep(at)
+        reports.tick()
       }),
       every(bounds.headsMs, () => {
         fanOut.tick()
         fanOut.announceHeads()
       }),
-      every(bounds.sessionCheckMs, sessions),
+      every(bounds.sessionCheckMs, createSessionCheck(connections, directory)),
     ]
-  }
-
-  /** [G11] Whose session ended without a notice reaching us; asked again until the directory answers. */
-  function createSessionCheck(): () => void {
-    let asking = false
-    return () => {
-      if (asking) return
-      const open = new Set<string>()
-      for (const { bound, sessionId } of connections) {
-        if (bound && sessionId !== null) open.add(sessionId)
-      }
-      if (open.size === 0) return
-      asking = true
-      void directory.endedOf([...open]).then((answer) => {
-        asking = false
-        if (!answer.ok) return
-        const ended = new Set(answer.ended)
-        for (const { session, sessionId } of connections) {
-          if (sessionId !== null && ended.has(sessionId)) session.revoked()
-        }
-      })
-    }
   }
 
   function drain(): Promise<void> {
@@ -233,31 +264,14 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     async stop() {
       await drain()
       for (const timer of timers) clearInterval(timer)
-      check.stop()
-      await writer.close()
+      interruptions.stop()
       sockets.close()
+      const told = [ephemera.positions.drained(), reports.flushed()]
+      await resolvedWithin(Promise.all(told), bounds.lastWriteMs)
+      reports.stop()
+      await cursors.close()
+      await writer.close()
     },
-  }
-}
-
-/** Checks everything at once and once more a little later, since what was missed may not have been stored yet. */
-function createCheck(memberships: () => Memberships, secondMs: number) {
-  let second: NodeJS.Timeout | undefined
-  let running = false
-  async function run(): Promise<void> {
-    if (running) return
-    running = true
-    await memberships().checkAll()
-    running = false
-  }
-  return {
-    start() {
-      void run()
-      clearTimeout(second)
-      second = setTimeout(() => void run(), secondMs)
-      second.unref()
-    },
-    stop: () => clearTimeout(second),
   }
 }
 

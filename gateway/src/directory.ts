@@ -4,7 +4,6 @@ import { type Failure, failure } from '@parley/proto/errors'
 import { formatId, parseId } from '@parley/proto/ids'
 import { DirectoryService } from '@parley/proto/rpc/directory_pb'
 import { createGate, type Gate } from './gate.ts'
-import type { MembershipAnswer } from './reader.ts'
 
 /** One conversation of a user, as of one snapshot. */
 export interface MemberOf {
@@ -12,7 +11,14 @@ export interface MemberOf {
   head: number
   from: number
   read: number
+  memberCount: number
 }
+
+/** As rooms want it, and how many members there are. */
+export type MembershipAnswer =
+  | { inside: true; head: number; memberCount: number }
+  | { inside: false; asOf: number }
+  | 'unavailable'
 
 export interface EventsPage {
   /** `event` frames as MessagePack, ascending. */
@@ -41,6 +47,18 @@ export interface Directory {
   /** The answer is no older than `knownHead`. */
   membership(user: string, conversation: string, knownHead: number): Promise<MembershipAnswer>
   events(request: PageRequest): Promise<({ ok: true } & EventsPage) | Failure>
+  /** The conversation as REST's detail shows it to this member, no older than `knownHead`. */
+  info(
+    user: string,
+    conversation: string,
+    knownHead: number,
+  ): Promise<{ ok: true; info: Record<string, unknown> } | Failure>
+  /** Which of up to 500 users share a conversation with this one, no older than the heads in `known` (at most 64). */
+  acquaintances(
+    user: string,
+    users: readonly string[],
+    known: ReadonlyMap<string, number>,
+  ): Promise<{ ok: true; users: string[] } | Failure>
   /** Which of these sessions have ended. Sessions asked for in the same turn share a call. */
   hasEnded(session: string): Promise<{ ok: true; ended: boolean } | Failure>
   endedOf(sessions: readonly string[]): Promise<{ ok: true; ended: string[] } | Failure>
@@ -68,6 +86,8 @@ export function createDirectory(options: DirectoryOptions): Directory {
   const lists = createGate({ running: 4, waiting: Number.POSITIVE_INFINITY })
   const checks = createGate({ running: 32, waiting: Number.POSITIVE_INFINITY })
   const pages = createGate({ running: options.pagesInFlight, waiting: 0 })
+  const infos = createGate({ running: 32, waiting: 1_000 })
+  const acquaintances = createGate({ running: 16, waiting: 1_000 })
   const asked = new Map<string, Promise<MembershipAnswer>>()
 
   async function ask<T>(
@@ -96,6 +116,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
           head: Number(m.head),
           from: Number(m.from),
           read: Number(m.read),
+          memberCount: m.memberCount,
         })),
         more,
       }))
@@ -126,7 +147,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     if (!asking.ok && asking.code !== 'not_found') return 'unavailable' as const
     const found = asking.ok ? asking.answer.membership : undefined
     if (found === undefined) return { inside: false as const, asOf: knownHead }
-    return { inside: true as const, head: Number(found.head) }
+    return { inside: true as const, head: Number(found.head), memberCount: found.memberCount }
   }
 
   return {
@@ -156,6 +177,27 @@ export function createDirectory(options: DirectoryOptions): Directory {
       if (!asking.ok) return asking
       const { frames, head, from, more } = asking.answer
       return { ok: true, frames, head: Number(head), from: Number(from), more }
+    },
+    async info(user, conversation, knownHead) {
+      const request = {
+        user: parseId(user),
+        conversation: parseId(conversation),
+        knownHead: BigInt(knownHead),
+      }
+      const asking = await ask(infos, async (client) => {
+        const { json } = await client.getConversationInfo(request, call)
+        return JSON.parse(json) as Record<string, unknown>
+      })
+      return asking.ok ? { ok: true, info: asking.answer } : asking
+    },
+    async acquaintances(user, users, known) {
+      const heads = [...known].map(([conversation, head]) => ({
+        conversation: parseId(conversation),
+        head: BigInt(head),
+      }))
+      const request = { user: parseId(user), users: users.map(parseId), known: heads }
+      const asking = await ask(acquaintances, (client) => client.listAcquaintances(request, call))
+      return asking.ok ? { ok: true, users: asking.answer.users.map(formatId) } : asking
     },
     async hasEnded(session) {
       const asking = await checkSession(session)

@@ -1,15 +1,19 @@
 import type { Bus } from '@parley/platform/ports/bus'
 import type { Log as Logger } from '@parley/platform/process/logs'
-import { channels, decodeConversationPublish } from '@parley/proto/fan-out'
-import { limits } from '@parley/proto/limits'
+import type { Codec } from '@parley/proto/codec'
+import { type ConversationSignal, channels, decodeConversationPayload } from '@parley/proto/fan-out'
+import type { ServerFrame } from '@parley/proto/frames'
 import { type Channel, openChannel } from './channel.ts'
 import { chunkOf, RunChunks } from './chunks.ts'
 import { answer, type Connection } from './connection.ts'
 import type { Flusher } from './flusher.ts'
+import { announceHeads } from './heads.ts'
+import { memberCountAfter } from './member-count.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import type { Chunk } from './outbound.ts'
 import type { Reader, RoomSink, Run } from './reader.ts'
 import { Room } from './rooms.ts'
+import { merged, runOf } from './runs.ts'
 
 /** A room with its subscription, kept while somebody holds it. */
 export interface HeldRoom {
@@ -18,6 +22,21 @@ export interface HeldRoom {
   holds: number
   /** Publishes that came since the last flush. */
   inbox: Run[]
+  /** Signals that came since the last flush, at most `maxSignals`. */
+  signals: ConversationSignal[]
+  /** How many belong to the conversation; null when that has changed since the directory told. */
+  memberCount: number | null
+}
+
+/** Who wants to know what goes by in rooms; told after their readers. */
+export interface RoomObserver {
+  /** Events that the room took in; `before` was its head. */
+  run(held: HeldRoom, run: Run, before: number): void
+  signal(held: HeldRoom, signal: ConversationSignal): void
+  /** The reader's user is outside now. */
+  ended(reader: Reader<Connection>): void
+  /** Nobody reads the room any more. */
+  released(held: HeldRoom): void
 }
 
 export interface FanOutParts {
@@ -34,14 +53,21 @@ export interface FanOutParts {
   onLate: () => void
 }
 
+/** Signals of one room between two flushes; further ones are dropped ([G10]). */
+const maxSignals = 256
+
 /** From the bus to connections: one subscription a conversation, one chunk a codec, one flush a turn of the loop. */
 export interface FanOut {
-  /** Makes or keeps the room; `head` is what the directory says. To be given back by `release`. */
-  hold(conversation: string, head: number): HeldRoom
+  /** Whom to tell of what goes by; one at a time. */
+  observe(observer: RoomObserver): void
+  /** Makes or keeps the room; `of` is what the directory says. To be given back by `release`. */
+  hold(conversation: string, of: { head: number; memberCount?: number }): HeldRoom
   release(held: HeldRoom): void
   find(conversation: string): HeldRoom | undefined
   /** Work for the next flush, after the events that came before it. */
   afterEvents(work: () => void): void
+  /** One frame for all who read a room and whose link carries it, but for those whom `but` names. */
+  show(held: HeldRoom, frame: ServerFrame, but?: (reader: Reader<Connection>) => boolean): void
   /** Events of a page for one reader, in front of what it gets live. False as in `RoomSink.deliver`. */
   page(reader: Reader<Connection>, chunks: readonly Chunk[]): boolean
   /** Asks links that lag whether they carry events again. */
@@ -61,6 +87,7 @@ export function createFanOut(parts: FanOutParts): FanOut {
   const lagging = new Set<Connection>()
   const chunks = new RunChunks(parts.chunkBytes)
   let works: (() => void)[] = []
+  let observer: RoomObserver | null = null
 
   function offer(connection: Connection, chunk: Chunk): boolean {
     if (connection.out.events(chunk)) return true
@@ -91,9 +118,12 @@ export function createFanOut(parts: FanOutParts): FanOut {
       if (told) metrics.gap()
       return told
     },
-    removed({ connection, room: { conversation } }) {
-      answer(connection, { type: 'conversation', change: 'removed', conversation })
+    removed(reader) {
+      const { connection, introduced, room } = reader
+      const { conversation } = room
+      if (introduced) answer(connection, { type: 'conversation', change: 'removed', conversation })
       unbind(connection, conversation)
+      observer?.ended(reader)
     },
     readmitted({ connection, room }, seq) {
       parts.readmitted(connection, room.conversation, seq)
@@ -116,9 +146,13 @@ export function createFanOut(parts: FanOutParts): FanOut {
     held.channel.close()
     rooms.delete(held.room.conversation)
     dirty.delete(held)
+    observer?.released(held)
   }
 
-  function hold(conversation: string, head: number): HeldRoom {
+  function hold(
+    conversation: string,
+    { head, memberCount }: { head: number; memberCount?: number },
+  ): HeldRoom {
     let held = rooms.get(conversation)
     if (held === undefined) {
       const room = new Room<Connection>(conversation, head, sink)
@@ -128,9 +162,10 @@ export function createFanOut(parts: FanOutParts): FanOut {
         handler: (payload) => take(conversation, payload),
         onLate: parts.onLate,
       })
-      held = { room, channel, holds: 0, inbox: [] }
+      held = { room, channel, holds: 0, inbox: [], signals: [], memberCount: null }
       rooms.set(conversation, held)
     }
+    if (memberCount !== undefined && head >= held.room.head) held.memberCount = memberCount
     held.holds += 1
     return held
   }
@@ -139,8 +174,9 @@ export function createFanOut(parts: FanOutParts): FanOut {
     const held = rooms.get(conversation)
     if (held === undefined) return
     try {
-      const { firstSeq, frames, removed } = decodeConversationPublish(payload)
-      held.inbox.push({ first: firstSeq, frames, removed })
+      const said = decodeConversationPayload(payload)
+      if (said.type === 'events') held.inbox.push(runOf(said))
+      else if (held.signals.length < maxSignals) held.signals.push(said)
     } catch (error) {
       logger.error({ err: error, conversation }, 'a publish could not be read')
       return
@@ -152,13 +188,42 @@ export function createFanOut(parts: FanOutParts): FanOut {
   function flush(): void {
     for (const held of dirty) {
       dirty.delete(held)
-      const runs = merged(held.inbox)
+      const { inbox, signals } = held
       held.inbox = []
-      for (const run of runs) held.room.publish(run)
+      held.signals = []
+      for (const run of merged(inbox)) publish(held, run)
+      for (const signal of signals) observer?.signal(held, signal)
     }
     const due = works
     works = []
     for (const work of due) work()
+  }
+
+  function publish(held: HeldRoom, run: Run): void {
+    const { room } = held
+    const before = room.head
+    held.memberCount = memberCountAfter(held.memberCount, run, before)
+    room.publish(run)
+    observer?.run(held, run, before)
+  }
+
+  /** [G10] Encoded once a codec; who can't take it now goes without. */
+  function show(
+    { room }: HeldRoom,
+    frame: ServerFrame,
+    but?: (reader: Reader<Connection>) => boolean,
+  ): void {
+    const made = new Map<Codec, Chunk>()
+    for (const reader of room.readers) {
+      const { out } = reader.connection
+      if (reader.state === 'held' || !reader.introduced || but?.(reader)) continue
+      let chunk = made.get(out.codec)
+      if (chunk === undefined) {
+        chunk = chunkOf(out.codec, [out.codec.encodeServerFrame(frame)])
+        made.set(out.codec, chunk)
+      }
+      out.ephemeral(chunk)
+    }
   }
 
   function recover(): void {
@@ -176,6 +241,9 @@ export function createFanOut(parts: FanOutParts): FanOut {
   flusher.before(flush)
 
   return {
+    observe(one) {
+      observer = one
+    },
     hold,
     release,
     find: (conversation) => rooms.get(conversation),
@@ -183,6 +251,7 @@ export function createFanOut(parts: FanOutParts): FanOut {
       works.push(work)
       flusher.schedule()
     },
+    show,
     page: send,
     recover() {
       if (lagging.size > 0) flusher.schedule()
@@ -203,50 +272,5 @@ export function createFanOut(parts: FanOutParts): FanOut {
     get lagging() {
       return lagging.size
     },
-  }
-}
-
-/** Publishes that follow each other, as one. */
-function merged(inbox: readonly Run[]): Run[] {
-  const runs: Run[] = []
-  let open: { first: number; frames: Uint8Array[]; removed: Run['removed'][number][] } | null = null
-  for (const run of inbox) {
-    if (open !== null && run.frames.length > 0 && run.first === open.first + open.frames.length) {
-      open.frames.push(...run.frames)
-      open.removed.push(...run.removed)
-      continue
-    }
-    const copy = { first: run.first, frames: [...run.frames], removed: [...run.removed] }
-    runs.push(copy)
-    open = run.frames.length > 0 ? copy : null
-  }
-  return runs
-}
-
-function announceHeads(
-  rooms: Iterable<HeldRoom>,
-  offer: (connection: Connection, chunk: Chunk) => boolean,
-): void {
-  const byConnection = new Map<Connection, [Reader<Connection>, number][]>()
-  for (const { room } of rooms) {
-    if (!room.active) continue
-    room.active = false
-    for (const reader of room.readers) {
-      // Who is held or owed something is told by a gap.
-      if (reader.state !== 'live' || reader.owed) continue
-      const heads = byConnection.get(reader.connection)
-      if (heads === undefined) byConnection.set(reader.connection, [[reader, reader.next - 1]])
-      else heads.push([reader, reader.next - 1])
-    }
-  }
-  for (const [connection, all] of byConnection) {
-    const { codec } = connection.out
-    for (let i = 0; i < all.length; i += limits.headsConversations) {
-      const part = all.slice(i, i + limits.headsConversations)
-      const heads = Object.fromEntries(part.map(([r, head]) => [r.room.conversation, head]))
-      const frame = codec.encodeServerFrame({ type: 'heads', heads })
-      // Not owed: a reader whose link is full knows everything that it was sent.
-      if (!offer(connection, chunkOf(codec, [frame]))) break
-    }
   }
 }

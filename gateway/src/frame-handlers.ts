@@ -1,7 +1,14 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
-import type { Failure } from '@parley/proto/errors'
-import { failure } from '@parley/proto/errors'
-import type { Auth, ClientFrame, ServerFrame, Sync } from '@parley/proto/frames'
+import { type Failure, failure } from '@parley/proto/errors'
+import type {
+  Auth,
+  ClientFrame,
+  Read,
+  ServerFrame,
+  Sync,
+  Typing,
+  Watch,
+} from '@parley/proto/frames'
 
 /** What a ready session lets a handler do. */
 export interface Handling {
@@ -13,6 +20,11 @@ export interface Handling {
   /** Into the log, in order for its conversation; refused within the window, the rate and [G5]. */
   submit(draft: CommandDraft): void
   sync(request: Sync): void
+  read(request: Read): void
+  /** Within its rate. */
+  type(request: Typing): void
+  /** Within its rate. */
+  watch(request: Watch): void
   renew(request: Auth): void
 }
 
@@ -28,19 +40,25 @@ export const frameHandlers: Handlers = {
   hello: (handling) => handling.refuse(failure('invalid', 'hello: was already said'), {}),
   send: ({ user, submit }, { id, conversation, body }) =>
     submit({ type: 'send', id, conversation, sender: user, body }),
-  edit: later,
-  delete: later,
-  react: later,
-  read: later,
-  typing: later,
+  edit: ({ user, submit }, { id, conversation, target, body }) =>
+    submit({ type: 'edit', id, conversation, sender: user, target, body }),
+  delete: ({ user, submit }, { id, conversation, target }) =>
+    submit({ type: 'delete', id, conversation, sender: user, target }),
+  react: ({ user, submit }, { id, conversation, target, emoji, remove }) =>
+    submit({
+      type: 'react',
+      id,
+      conversation,
+      sender: user,
+      target,
+      emoji,
+      ...(remove === true && { remove }),
+    }),
+  read: (handling, frame) => handling.read(frame),
+  typing: (handling, frame) => handling.type(frame),
   sync: (handling, frame) => handling.sync(frame),
-  watch: later,
+  watch: (handling, frame) => handling.watch(frame),
   ping: ({ now, send }, { ref }) =>
     send(ref === undefined ? { type: 'pong', time: now } : { type: 'pong', ref, time: now }),
   auth: (handling, frame) => handling.renew(frame),
-}
-
-function later(handling: Handling, frame: { type: string; id?: string; ref?: string }): void {
-  const why = failure('unsupported', `${frame.type}: is not supported by this server yet`)
-  handling.refuse(why, { id: frame.id, ref: frame.ref })
 }

@@ -9,6 +9,7 @@ import type { FanOut } from './fan-out.ts'
 import type { Memberships } from './memberships.ts'
 import type { GatewayMetrics } from './metrics.ts'
 import type { Reader } from './reader.ts'
+import type { SessionReports } from './session-reports.ts'
 import { resolvedWithin } from './settled-within.ts'
 import type { TokenVerifier } from './tokens.ts'
 import type { Users } from './users.ts'
@@ -19,6 +20,7 @@ export interface HelloParts {
   memberships: Memberships
   fanOut: FanOut
   directory: Pick<Directory, 'memberships' | 'hasEnded' | 'events'>
+  reports: SessionReports
   metrics: GatewayMetrics
   now: () => number
   welcomeLimits: Welcome['limits']
@@ -87,6 +89,7 @@ export function createHello(parts: HelloParts) {
       more: looked.more || list.length > limits.welcomeConversations,
     })
     if (hello.resume !== undefined) void resume(parts, connection, list, hello.resume)
+    parts.reports.opened(connection.id, user)
     memberships.bound(connection)
     connection.session.ready({ user, session, expiresAt: looked.expiresAt }, now())
     parts.metrics.helloMs(performance.now() - began)

@@ -1,5 +1,6 @@
 import type { UserNotice } from '@parley/proto/fan-out'
-import { answer, type Connection } from './connection.ts'
+import type { Connection } from './connection.ts'
+import type { ConversationNotices } from './conversation-notices.ts'
 import type { Directory, MemberOf } from './directory.ts'
 import type { FanOut, HeldRoom } from './fan-out.ts'
 import { resolvedWithin } from './settled-within.ts'
@@ -21,10 +22,20 @@ export interface Memberships {
   checkAll(): Promise<void>
 }
 
+export interface MembershipChange {
+  type: 'added' | 'removed'
+  conversation: string
+  seq: number
+}
+
 export interface MembershipsParts {
   fanOut: FanOut
   users: Users
   directory: Pick<Directory, 'memberships'>
+  notices: ConversationNotices
+  /** The user of this connection was added or removed by event `seq`, or is said to have been. */
+  onChange: (connection: Connection, change: MembershipChange) => void
+  onRead: (connection: Connection, notice: UserNotice & { type: 'read' }) => void
   /** How long a hello waits for the bus; then it goes on, and hears what it missed once the bus is back. */
   subscribeWaitMs: number
   /** Conversations that one connection follows. */
@@ -34,11 +45,12 @@ export interface MembershipsParts {
 }
 
 export function createMemberships(parts: MembershipsParts): Memberships {
-  const { fanOut, users, directory } = parts
+  const { fanOut, users, directory, notices } = parts
 
   function join(connection: Connection, held: HeldRoom, member: MemberOf): number {
     const user = connection.user as string
     const reader = held.room.join(connection, user, member.head)
+    reader.read = member.read
     connection.readers.set(member.conversation, reader)
     return reader.next - 1
   }
@@ -50,14 +62,16 @@ export function createMemberships(parts: MembershipsParts): Memberships {
       return
     }
     const user = connection.user as string
-    const held = fanOut.hold(conversation, seq)
+    const held = fanOut.hold(conversation, { head: seq })
     const followed = connection.readers.size < parts.maxConversations
     if (!held.room.removedSince(user, seq)) {
-      answer(connection, { type: 'conversation', change: 'added', conversation })
       if (followed) {
-        connection.readers.set(conversation, held.room.admit(connection, user, seq))
+        const reader = held.room.admit(connection, user, seq)
+        connection.readers.set(conversation, reader)
+        notices.added(reader, seq)
         return
       }
+      notices.addedUnfollowed(connection, conversation, seq)
     }
     fanOut.release(held)
   }
@@ -66,10 +80,20 @@ export function createMemberships(parts: MembershipsParts): Memberships {
     if (!connection.open || notice.type === 'revoked') return
     const { conversation, seq } = notice
     const reader = connection.readers.get(conversation)
-    if (notice.type === 'added') admit(connection, conversation, seq)
-    else if (notice.type === 'removed') reader?.room.expel(reader, seq)
-    else if (reader !== undefined) {
-      answer(connection, { type: 'conversation', change: 'updated', conversation })
+    switch (notice.type) {
+      case 'added':
+        admit(connection, conversation, seq)
+        parts.onChange(connection, notice)
+        return
+      case 'removed':
+        reader?.room.expel(reader, seq)
+        parts.onChange(connection, notice)
+        return
+      case 'updated':
+        if (reader !== undefined) notices.changed(reader, seq)
+        return
+      case 'read':
+        parts.onRead(connection, notice)
     }
   }
 
@@ -94,16 +118,17 @@ export function createMemberships(parts: MembershipsParts): Memberships {
   /** The notice that added this user was missed. */
   function rejoin(connection: Connection, member: MemberOf): void {
     const { conversation, head } = member
-    const held = fanOut.hold(conversation, head)
-    answer(connection, { type: 'conversation', change: 'added', conversation })
-    join(connection, held, member)
-    const reader = connection.readers.get(conversation)
-    reader?.room.owe(reader)
+    const { room } = fanOut.hold(conversation, member)
+    const reader = room.joinUnknown(connection, connection.user as string, head)
+    reader.read = member.read
+    connection.readers.set(conversation, reader)
+    notices.added(reader, head)
+    parts.onChange(connection, { type: 'added', conversation, seq: head })
   }
 
   return {
     async bind(connection, user, list) {
-      const held = list.map((member) => fanOut.hold(member.conversation, member.head))
+      const held = list.map((member) => fanOut.hold(member.conversation, member))
       const heard = Promise.all(held.map(({ channel }) => channel.heard))
       await resolvedWithin(heard, parts.subscribeWaitMs)
       if (!connection.open || connection.user !== user) {

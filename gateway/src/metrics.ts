@@ -11,6 +11,8 @@ export interface GatewayMetrics {
   deliveries(count: number): void
   withheld(): void
   gap(): void
+  /** Something ephemeral was not shown, or a signal of it not published. */
+  signalDropped(): void
   /** One message written, and how many frames it holds. */
   written(frames: number, bytes: number): void
   helloMs(ms: number): void
@@ -24,6 +26,7 @@ export function createGatewayMetrics(
     connections: () => number
     rooms: () => number
     lagging: () => number
+    watched: () => number
     backlogBytes: () => number
   },
 ): GatewayMetrics {
@@ -42,6 +45,10 @@ export function createGatewayMetrics(
     'Times that events were withheld from a reader whose link was full',
   )
   const gaps = metrics.counter('parley_gateway_gaps_total', 'Gaps told to readers')
+  const signals = metrics.counter(
+    'parley_gateway_signals_dropped_total',
+    'Typing, presence and read positions that were not passed on',
+  )
   const messages = metrics.counter('parley_gateway_messages_out_total', 'Messages written')
   const frames = metrics.counter('parley_gateway_frames_out_total', 'Frames written')
   const bytes = metrics.counter('parley_gateway_bytes_out_total', 'Bytes written')
@@ -51,6 +58,7 @@ export function createGatewayMetrics(
   metrics.observe('parley_gateway_connections', 'Open sockets', read.connections)
   metrics.observe('parley_gateway_rooms', 'Conversations with a reader here', read.rooms)
   metrics.observe('parley_gateway_lagging', 'Readers whose link is full', read.lagging)
+  metrics.observe('parley_gateway_watched', 'Users in watches', read.watched)
   metrics.observe(
     'parley_gateway_backlog_bytes',
     'Bytes on their way to readers that their kernels have not taken',
@@ -69,6 +77,7 @@ export function createGatewayMetrics(
     },
     withheld: () => withheld.inc(),
     gap: () => gaps.inc(),
+    signalDropped: () => signals.inc(),
     written(ofFrames, ofBytes) {
       gathered.messages += 1
       gathered.frames += ofFrames

@@ -21,6 +21,7 @@ const event = (seq: number, text = `${seq}`): Event => ({
 })
 const bounds: OutboundBounds = {
   eventBytes: 1_000,
+  ephemeralBytes: 250,
   answerBytes: 500,
   messageBytes: 400,
   lagMs: 30_000,
@@ -145,6 +146,27 @@ describe('[G8] a reader that does not take what it is sent', () => {
   })
 })
 
+describe('[G10] what may be lost', () => {
+  test('goes out while the link is nearly free, and is dropped before any event is', () => {
+    const { out, link } = open()
+    link.buffered = 200
+    expect(out.ephemeral(raw(50))).toBe(true)
+    expect(out.ephemeral(raw(1))).toBe(false)
+    expect(out.events(raw(700))).toBe(true)
+    expect(out.laggingSince).toBeNull()
+  })
+
+  test('is dropped while events are withheld, and on a closed link', () => {
+    const { out, link } = open()
+    link.buffered = 1_000
+    out.events(raw(1))
+    link.buffered = 0
+    expect(out.ephemeral(raw(1))).toBe(false)
+    out.abandon()
+    expect(out.ephemeral(raw(1))).toBe(false)
+  })
+})
+
 test('end writes what waits, then closes, once', () => {
   const { out, link } = open()
   out.answer(new Uint8Array(3))
@@ -157,7 +179,7 @@ test('end writes what waits, then closes, once', () => {
 
 describe('chunks of a run', () => {
   const frames = [1, 2, 3, 4].map((seq) => encodeEventFrame(event(seq)))
-  const run = { first: 1, frames, removed: [] }
+  const run = { first: 1, frames, removed: [], joined: 0, updated: 0 }
 
   test('are made once for all readers of a codec, and MessagePack is not encoded again', () => {
     const chunks = new RunChunks(10_000)

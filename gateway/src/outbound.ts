@@ -24,6 +24,8 @@ export interface Chunk {
 export interface OutboundBounds {
   /** Events are withheld while more than this is on its way to the reader. */
   eventBytes: number
+  /** What may be lost is dropped while more than this is on its way: well below `eventBytes` ([G10]). */
+  ephemeralBytes: number
   /** Answers may use this much beyond it; then the connection is closed. */
   answerBytes: number
   /** A message holds no more than this, but for a single frame. */
@@ -110,6 +112,14 @@ export class Outbound {
       this.#outlet.add(this)
       return false
     }
+    this.#push(chunk)
+    return true
+  }
+
+  /** [G10] What may be lost. False when it was: nothing of it waits, and no event is withheld on its account. */
+  ephemeral(chunk: Chunk): boolean {
+    if (this.closed || this.laggingSince !== null) return false
+    if (this.backlogBytes + chunk.bytes.length > this.#bounds.ephemeralBytes) return false
     this.#push(chunk)
     return true
   }

@@ -7,6 +7,9 @@ export interface Run {
   readonly frames: readonly Uint8Array[]
   /** Users removed by the event with that seq. */
   readonly removed: readonly { readonly seq: number; readonly user: string }[]
+  /** The last event that added members, and the last that changed the title; 0: none. */
+  readonly joined: number
+  readonly updated: number
 }
 
 export interface Reader<C> {
@@ -19,8 +22,14 @@ export interface Reader<C> {
   since: number
   /** `held`: withheld until the directory answers. `resuming`: withheld until its page of missed events was sent. */
   state: 'live' | 'held' | 'resuming' | 'gone'
+  /** Its client knows of the conversation: from `welcome`, or by a `conversation` frame. */
+  introduced: boolean
   /** Events were withheld; nothing follows before a gap has said so. */
   owed: boolean
+  /** How far its user has read, as far as is known here. No business of the room's, as `updated` is none. */
+  read: number
+  /** The last event of which a `conversation` frame `updated` told, or is about to. */
+  updated: number
   /** Removed by the event with this seq, of which a notice told before the event came. 0: none. */
   until: number
   /** Added again by the event with this seq, of which a notice told before its removal came. 0: none. */
@@ -29,6 +38,29 @@ export interface Reader<C> {
   expelled: number
   /** Ticks that `until` has waited for its event. */
   waitedTicks: number
+}
+
+/** A live reader whose user was inside as of `head`. */
+export function createReader<C>(
+  room: Room<C>,
+  { connection, user, head }: { connection: C; user: string; head: number },
+): Reader<C> {
+  return {
+    room,
+    connection,
+    user,
+    next: head + 1,
+    since: head,
+    state: 'live',
+    introduced: true,
+    owed: false,
+    read: 0,
+    updated: 0,
+    until: 0,
+    readmitted: 0,
+    expelled: 0,
+    waitedTicks: 0,
+  }
 }
 
 export interface RoomSink<C> {

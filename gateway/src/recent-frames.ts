@@ -27,6 +27,6 @@ export class RecentFrames {
   }
 
   run(): Run {
-    return { first: this.first, frames: this.#frames.slice(), removed: [] }
+    return { first: this.first, frames: this.#frames.slice(), removed: [], joined: 0, updated: 0 }
   }
 }

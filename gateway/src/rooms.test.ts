@@ -8,6 +8,8 @@ const run = (first: number, last: number, removed: Run['removed'] = []): Run => 
   first,
   frames: Array.from({ length: last - first + 1 }, (_, i) => frame(first + i)),
   removed,
+  joined: 0,
+  updated: 0,
 })
 
 /** What one connection was told, in order. */
@@ -170,21 +172,54 @@ describe('joining', () => {
     expect(room.join('link', 'ann', 4).state).toBe('held')
   })
 
-  test('by a notice gets the adding event itself when it is still to come', () => {
+  test('by a notice gets the adding event itself, and what follows, once it was introduced', () => {
     const r = recorder()
     const room = new Room('c', 3, r.sink)
-    room.admit('link', 'ann', 4)
+    const reader = room.admit('link', 'ann', 4)
     room.publish(run(4, 5))
-    expect(r.told).toEqual(events(4, 5))
+    expect(r.told).toEqual([])
+    room.introduce(reader)
+    room.publish(run(6, 6))
+    expect(r.told).toEqual(events(4, 6))
   })
 
   test('by a notice gets a gap when the adding event has gone by', () => {
     const r = recorder()
     const room = new Room('c', 3, r.sink)
     room.publish(run(4, 6))
-    room.admit('link', 'ann', 5)
+    const reader = room.admit('link', 'ann', 5)
+    expect(r.told).toEqual([])
+    room.introduce(reader)
     room.publish(run(7, 7))
     expect(r.told).toEqual([{ gap: 6 }, { event: 7 }])
+  })
+
+  test('by a notice of an event far ahead is told a gap for what it does not see go by', () => {
+    const r = recorder()
+    const room = new Room('c', 3, r.sink)
+    room.introduce(room.admit('link', 'ann', 6))
+    expect(r.told).toEqual([{ gap: 6 }])
+  })
+
+  test('late, for a client that knows nothing of it, is told a gap once it was introduced', () => {
+    const r = recorder()
+    const room = new Room('c', 3, r.sink)
+    const reader = room.joinUnknown('link', 'ann', 3)
+    room.publish(run(4, 4))
+    expect(r.told).toEqual([])
+    room.introduce(reader)
+    room.publish(run(5, 5))
+    expect(r.told).toEqual([{ gap: 4 }, { event: 5 }])
+  })
+
+  test('[G6] who is removed before it was introduced gets nothing', () => {
+    const r = recorder()
+    const room = new Room('c', 3, r.sink)
+    const reader = room.admit('link', 'ann', 4)
+    room.publish(run(4, 6, [{ seq: 5, user: 'ann' }]))
+    room.introduce(reader)
+    room.publish(run(7, 7))
+    expect(r.told).toEqual(['removed'])
   })
 
   test('[G6] a late notice does not bring back who was removed since', () => {
@@ -197,7 +232,7 @@ describe('joining', () => {
   test('[G6] by a notice while its adding event and a later removal are on their way is removed by the later one', () => {
     const r = recorder()
     const room = new Room('c', 4, r.sink)
-    room.admit('link', 'ann', 8)
+    room.introduce(room.admit('link', 'ann', 8))
     room.publish(
       run(5, 10, [
         { seq: 6, user: 'ann' },
@@ -211,6 +246,7 @@ describe('joining', () => {
     const r = recorder()
     const room = new Room('c', 8, r.sink)
     const reader = room.admit('link', 'ann', 8)
+    room.introduce(reader)
     room.publish(run(10, 10))
     room.checked(reader, { inside: false, asOf: 7 })
     expect(reader.state).toBe('held')
@@ -278,6 +314,7 @@ type Step =
   | { do: 'connect'; user: number }
   | { do: 'resume'; reader: number }
   | { do: 'page'; reader: number }
+  | { do: 'introduce'; reader: number }
   | { do: 'block'; reader: number; blocked: boolean }
   | { do: 'tick' }
 
@@ -298,6 +335,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('connect'), user }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('resume'), reader: small }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('page'), reader: small }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('introduce'), reader: small }) },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant('block'), reader: small, blocked: fc.boolean() }),
@@ -331,6 +369,7 @@ class World {
   constructor() {
     this.room = new Room<Link>('c', 1, {
       deliver: (reader, run, first, last) => {
+        expect(reader.introduced, 'its client knows of the conversation').toBe(true)
         if (reader.connection.blocked) return this.owe(reader)
         for (let seq = first; seq <= last; seq++) {
           expect(run.frames[seq - run.first]).toEqual(frame(seq))
@@ -339,6 +378,7 @@ class World {
         return true
       },
       gap: (reader, head) => {
+        expect(reader.introduced, 'its client knows of the conversation').toBe(true)
         if (reader.connection.blocked) return this.owe(reader)
         expect(head, 'a gap tells of something new').toBeGreaterThanOrEqual(reader.connection.told)
         expect(head, 'no head is made up').toBeLessThanOrEqual(this.head)
@@ -459,14 +499,19 @@ class World {
       }
       case 'resume': {
         const reader = this.readers[step.reader]
-        if (reader !== undefined) this.room.resume(reader)
+        if (reader?.introduced) this.room.resume(reader)
         return
       }
       case 'page': {
         const reader = this.readers[step.reader]
-        if (reader?.state !== 'resuming') return
+        if (reader?.state !== 'resuming' || !reader.introduced) return
         const last = this.projected >= reader.next - 1 ? reader.next - 1 : null
         this.room.resumed(reader, last)
+        return
+      }
+      case 'introduce': {
+        const reader = this.readers.at(-1 - step.reader)
+        if (reader !== undefined && reader.state !== 'gone') this.room.introduce(reader)
         return
       }
       case 'block': {
@@ -492,15 +537,21 @@ class World {
   settle(): void {
     this.projected = this.head
     for (const link of this.links) link.blocked = false
+    const introduceAll = () => {
+      for (const reader of this.readers) if (reader.state !== 'gone') this.room.introduce(reader)
+    }
+    introduceAll()
     for (const reader of this.readers) this.room.resumed(reader, null)
     this.drain()
     for (const change of this.changes) this.notice(change)
+    introduceAll()
     this.room.publish(run(this.head + 1, this.head))
     for (let i = 0; i < 3; i++) this.room.tick()
     for (let i = 0; this.asked.length > 0; i++) {
       expect(i, 'rechecks come to an end').toBeLessThan(1_000)
       this.answerNext(false)
     }
+    introduceAll()
     this.drain()
   }
 }

@@ -1,5 +1,13 @@
-import type { MembershipAnswer, Reader, RoomSink, Run } from './reader.ts'
+import { Observed } from './observed.ts'
+import {
+  createReader,
+  type MembershipAnswer,
+  type Reader,
+  type RoomSink,
+  type Run,
+} from './reader.ts'
 import { RecentFrames } from './recent-frames.ts'
+import { Rumour } from './rumour.ts'
 
 /**
  * Which events each reader of a conversation gets. Pure: no clock, no I/O; what is to be done is told to a sink.
@@ -9,9 +17,6 @@ import { RecentFrames } from './recent-frames.ts'
  * Whatever does not follow is withheld until the directory has been asked anew, and then told by a gap ([G7]).
  */
 
-/** Users whose removal is remembered; beyond, who joins from an older snapshot asks the directory anew. */
-const maxRemovals = 256
-
 export class Room<C> {
   readonly conversation: string
   readonly readers = new Set<Reader<C>>()
@@ -20,23 +25,23 @@ export class Room<C> {
   /** Set by each publish; whoever announces heads clears it. */
   active = false
   readonly #sink: RoomSink<C>
-  /** Every event from here up to `head` was seen go by. */
-  #observedFrom: number
-  /** The last removal seen of each user since `#observedFrom`. */
-  readonly #removals = new Map<string, number>()
+  readonly #observed: Observed
   #resuming = 0
   #recent: RecentFrames | null = null
-  /** A head that the directory told and no publish has shown yet. */
-  #rumouredHead = 0
-  #rumourTicks = 0
+  readonly #rumour = new Rumour()
   readonly #ending = new Set<Reader<C>>()
 
   /** `head` is what the directory says as the room is made. */
   constructor(conversation: string, head: number, sink: RoomSink<C>) {
     this.conversation = conversation
     this.head = head
-    this.#observedFrom = head + 1
+    this.#observed = new Observed(head + 1)
     this.#sink = sink
+  }
+
+  /** The highest head that is known of, whether its events came by or not. */
+  get knownHead(): number {
+    return Math.max(this.head, this.#rumour.head)
   }
 
   /**
@@ -46,7 +51,7 @@ export class Room<C> {
   join(connection: C, user: string, head: number): Reader<C> {
     const reader = this.#bind(connection, user, head)
     if (head < this.head) {
-      if (this.#proven(user, head)) reader.next = this.head + 1
+      if (this.#observed.proves(user, head)) reader.next = this.head + 1
       else this.#hold(reader)
     }
     this.rumour(head)
@@ -54,30 +59,41 @@ export class Room<C> {
   }
 
   /**
-   * Binds a connection whose user was added by event `seq` and not `removedSince`, of which its `conversation` frame
-   * has just told.
+   * Binds a connection whose user was added by event `seq` and not `removedSince`. It gets nothing before `introduce`.
    */
   admit(connection: C, user: string, seq: number): Reader<C> {
-    if (seq === this.head + 1) {
-      // The event itself is still to come by.
-      const waiting = this.#bind(connection, user, seq - 1)
-      waiting.since = seq
-      return waiting
-    }
-    const reader = this.#bind(connection, user, seq)
-    reader.owed = true
-    if (this.head > seq && !this.#proven(user, seq)) {
-      this.#hold(reader)
-      return reader
-    }
-    reader.next = Math.max(seq, this.head) + 1
-    this.#tell(reader)
+    // The event itself may still be to come by.
+    const reader = this.#bind(connection, user, seq === this.head + 1 ? seq - 1 : seq)
+    reader.introduced = false
+    reader.since = seq
+    if (seq <= this.head) {
+      reader.owed = true
+      if (this.head > seq && !this.#observed.proves(user, seq)) this.#hold(reader)
+      else reader.next = this.head + 1
+    } else if (reader.next > seq) reader.owed = true
+    else this.resume(reader)
     return reader
+  }
+
+  /** As `join`, for a client that does not know of the conversation: it gets nothing before `introduce`, then a gap. */
+  joinUnknown(connection: C, user: string, head: number): Reader<C> {
+    const reader = this.join(connection, user, head)
+    reader.introduced = false
+    reader.owed = true
+    return reader
+  }
+
+  /** The `conversation` frame that tells a reader it was added has been sent: it gets what waited, or a gap. */
+  introduce(reader: Reader<C>): void {
+    if (reader.introduced) return
+    reader.introduced = true
+    if (reader.state === 'resuming') this.resumed(reader, reader.next - 1)
+    else if (reader.state === 'live' && reader.owed) this.#tell(reader)
   }
 
   /** Whether the user is known to have been removed after event `seq`. */
   removedSince(user: string, seq: number): boolean {
-    return (this.#removals.get(user) ?? 0) > seq
+    return this.#observed.removedSince(user, seq)
   }
 
   /** A notice says that event `seq` added the user of a reader that is already bound. */
@@ -123,7 +139,7 @@ export class Room<C> {
     if (run.first > before + 1) this.#forget(run.first)
     this.head = last
     this.#recent?.add(run, before)
-    const removals = this.#noteRemovals(run, before)
+    const removals = this.#observed.note(run, before, last)
     for (const reader of this.readers) {
       const removal = removals?.get(reader.user)?.find((seq) => seq >= reader.next) ?? 0
       if (reader.state === 'live') this.#advance(reader, run, removal)
@@ -147,11 +163,9 @@ export class Room<C> {
     }
   }
 
-  /** The directory knows this head. Its publish may be on its way; `tick` treats it as lost when it stays away. */
+  /** The directory, or an ack, knows this head. Its publish may be on its way; `tick` treats it as lost when it stays away. */
   rumour(head: number): void {
-    if (head <= this.head || head <= this.#rumouredHead) return
-    this.#rumouredHead = head
-    this.#rumourTicks = 0
+    if (head > this.head) this.#rumour.hear(head)
   }
 
   /** Called every few seconds: gives up waiting for what should have come by. */
@@ -160,9 +174,7 @@ export class Room<C> {
       reader.waitedTicks += 1
       if (reader.waitedTicks > 1) this.#end(reader, reader.until)
     }
-    if (this.#rumouredHead <= this.head) return
-    this.#rumourTicks += 1
-    if (this.#rumourTicks > 1) this.announce(this.#rumouredHead)
+    if (this.#rumour.head > this.head && this.#rumour.overdue()) this.announce(this.#rumour.head)
   }
 
   /** The directory's answer for a held reader. */
@@ -181,7 +193,7 @@ export class Room<C> {
     if (reader.until <= reader.since) this.#expect(reader)
     reader.next = provenHead + 1
     if (provenHead < this.head) {
-      if (!this.#proven(reader.user, provenHead)) {
+      if (!this.#observed.proves(reader.user, provenHead)) {
         this.#ask(reader, true)
         return
       }
@@ -224,11 +236,6 @@ export class Room<C> {
     if (reader.state === 'live' || reader.state === 'resuming') this.#hold(reader)
   }
 
-  /** Tells a reader that joined late of what went before. */
-  owe(reader: Reader<C>): void {
-    if (reader.state === 'live') this.#tell(reader)
-  }
-
   /** The link can carry events again. True when nothing is owed any more. */
   drained(reader: Reader<C>): boolean {
     if (reader.owed && reader.state === 'live') this.#tell(reader)
@@ -236,19 +243,7 @@ export class Room<C> {
   }
 
   #bind(connection: C, user: string, head: number): Reader<C> {
-    const reader: Reader<C> = {
-      room: this,
-      connection,
-      user,
-      next: head + 1,
-      since: head,
-      state: 'live',
-      owed: false,
-      until: 0,
-      readmitted: 0,
-      expelled: 0,
-      waitedTicks: 0,
-    }
+    const reader = createReader<C>(this, { connection, user, head })
     this.readers.add(reader)
     return reader
   }
@@ -286,7 +281,7 @@ export class Room<C> {
   }
 
   #ask(reader: Reader<C>, again: boolean): void {
-    this.#sink.recheck(reader, Math.max(this.#observedFrom - 1, reader.since), again)
+    this.#sink.recheck(reader, Math.max(this.#observed.from - 1, reader.since), again)
   }
 
   #end(reader: Reader<C>, removal: number): void {
@@ -297,7 +292,7 @@ export class Room<C> {
   }
 
   #tell(reader: Reader<C>): void {
-    reader.owed = !this.#sink.gap(reader, reader.next - 1)
+    reader.owed = !reader.introduced || !this.#sink.gap(reader, reader.next - 1)
   }
 
   #resumed(): void {
@@ -305,32 +300,8 @@ export class Room<C> {
     if (this.#resuming === 0) this.#recent = null
   }
 
-  /** Whether who was inside as of `head` is known to be inside as of the room's head. */
-  #proven(user: string, head: number): boolean {
-    return this.#observedFrom <= head + 1 && !this.removedSince(user, head)
-  }
-
   #forget(observedFrom: number): void {
-    this.#observedFrom = observedFrom
-    this.#removals.clear()
+    this.#observed.forget(observedFrom)
     if (this.#recent !== null) this.#recent = new RecentFrames(observedFrom)
-  }
-
-  /** By user, the removals of this run, ascending. */
-  #noteRemovals(run: Run, before: number): Map<string, number[]> | undefined {
-    if (run.removed.length === 0) return undefined
-    const byUser = new Map<string, number[]>()
-    for (const { seq, user } of run.removed) {
-      if (seq <= before) continue
-      const seqs = byUser.get(user)
-      if (seqs === undefined) byUser.set(user, [seq])
-      else seqs.push(seq)
-      this.#removals.set(user, seq)
-    }
-    if (this.#removals.size > maxRemovals) {
-      this.#removals.clear()
-      this.#observedFrom = this.head + 1
-    }
-    return byUser
   }
 }

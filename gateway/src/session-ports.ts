@@ -1,6 +1,6 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
 import type { CloseReason, Failure } from '@parley/proto/errors'
-import type { Hello, ServerFrame, Sync } from '@parley/proto/frames'
+import type { Hello, Read, ServerFrame, Sync, Typing, Watch } from '@parley/proto/frames'
 import type { Rate } from './token-bucket.ts'
 
 /** What a session wants done; each call is carried out at once and in order. */
@@ -16,6 +16,9 @@ export interface SessionPorts {
   submit(draft: CommandDraft): { ok: true } | Failure
   /** To be answered by `synced`. */
   sync(request: Sync): void
+  read(request: Read): void
+  typing(request: Typing): void
+  watch(request: Watch): void
 }
 
 export interface SessionBounds {
@@ -29,6 +32,10 @@ export interface SessionBounds {
   refusals: number
   /** All frames of the connection, whatever they are; beyond, it is closed. */
   frames: Rate
+  /** Beyond, `typing` is dropped, or refused where it has a `ref`. */
+  typing: Rate
+  /** Beyond, `watch` is refused. */
+  watches: Rate
 }
 
 /** What a verified token says; times are milliseconds since 1970. */

@@ -1,6 +1,15 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
 import { type Failure, failure } from '@parley/proto/errors'
-import type { Ack, ClientFrame, ErrorFrame, ServerFrame, Sync } from '@parley/proto/frames'
+import type {
+  Ack,
+  ClientFrame,
+  ErrorFrame,
+  Read,
+  ServerFrame,
+  Sync,
+  Typing,
+  Watch,
+} from '@parley/proto/frames'
 import { newId } from '@parley/proto/ids'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -18,6 +27,7 @@ let sent: ServerFrame[]
 let done: unknown[]
 let submitted: CommandDraft[]
 let synced: Sync[]
+let asked: (Read | Typing | Watch)[]
 let answerOfLog: { ok: true } | Failure
 
 beforeEach(() => {
@@ -25,6 +35,7 @@ beforeEach(() => {
   done = []
   submitted = []
   synced = []
+  asked = []
   answerOfLog = { ok: true }
 })
 
@@ -40,6 +51,9 @@ function open(more: Partial<SessionBounds> = {}, rate = unlimited): Session {
         return answerOfLog
       },
       sync: (request) => void synced.push(request),
+      read: (request) => void asked.push(request),
+      typing: (request) => void asked.push(request),
+      watch: (request) => void asked.push(request),
     },
     { ...defaultSessionBounds, frames: unlimited, ...more },
     createSendLimiter(rate),
@@ -212,17 +226,44 @@ describe('frames', () => {
     ])
   })
 
-  test('those of features to come are `unsupported`, with their id or ref', () => {
+  test('edit, delete and react are commands like send', () => {
     const session = ready()
-    const id = newId()
+    const [id, target] = [newId(), newId()]
     give(session, [
-      { type: 'delete', id, conversation, target: newId() },
-      { type: 'typing', conversation, active: true, ref: 'r' },
+      { type: 'edit', id, conversation, target, body: { text: 'y' }, retry: true },
+      { type: 'delete', id, conversation, target },
+      { type: 'react', id, conversation, target, emoji: '!' },
+      { type: 'react', id, conversation, target, emoji: '!', remove: true },
+      { type: 'react', id, conversation, target, emoji: '!', remove: false },
     ])
-    expect(sent).toMatchObject([
-      { code: 'unsupported', id },
-      { code: 'unsupported', ref: 'r' },
+    const about = { id, conversation, sender: user, target }
+    expect(submitted).toEqual([
+      { type: 'edit', ...about, body: { text: 'y' } },
+      { type: 'delete', ...about },
+      { type: 'react', ...about, emoji: '!' },
+      { type: 'react', ...about, emoji: '!', remove: true },
+      { type: 'react', ...about, emoji: '!' },
     ])
+  })
+
+  test('[G10] typing beyond its rate is dropped, or refused where it has a ref', () => {
+    const session = ready({ typing: { perSecond: 1, burst: 2 } })
+    const typing = { type: 'typing' as const, conversation, active: true }
+    give(session, [typing, typing, typing, { ...typing, ref: 'r' }])
+    expect(asked).toHaveLength(2)
+    expect(sent).toMatchObject([{ code: 'rate_limited', ref: 'r', retryAfterMs: 1_000 }])
+    give(session, [typing], 1_001)
+    expect(asked).toHaveLength(3)
+  })
+
+  test('[G8] watch beyond its rate is refused', () => {
+    const session = ready({ watches: { perSecond: 1, burst: 1 } })
+    give(session, [
+      { type: 'watch', users: [newId()] },
+      { type: 'watch', users: [] },
+    ])
+    expect(asked).toHaveLength(1)
+    expect(codes()).toEqual(['rate_limited'])
   })
 
   test('a frame with a wrong field is answered with its id, and its neighbours are done', () => {

@@ -1,11 +1,21 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
 import type { DecodedFrame, DecodedMessage } from '@parley/proto/codec'
 import { type CloseReason, type Failure, failure } from '@parley/proto/errors'
-import type { Ack, Auth, ClientFrame, ErrorFrame, Hello, Sync } from '@parley/proto/frames'
+import type {
+  Ack,
+  Auth,
+  ClientFrame,
+  ErrorFrame,
+  Hello,
+  Sync,
+  Typing,
+  Watch,
+} from '@parley/proto/frames'
 import { limits } from '@parley/proto/limits'
+import { CommandWindow } from './command-window.ts'
 import { errorFrame } from './error-frame.ts'
 import { frameHandlers, type Handling } from './frame-handlers.ts'
-import { Refusals } from './refusals.ts'
+import { FrameQueue } from './frame-queue.ts'
 import type { SendLimiter } from './send-limiter.ts'
 import type { Identity, SessionBounds, SessionPorts } from './session-ports.ts'
 import { fullBucket, type TokenBucket, takeTokens } from './token-bucket.ts'
@@ -17,6 +27,8 @@ export const defaultSessionBounds: Omit<SessionBounds, 'frames'> = {
   queuedFrames: 64,
   queuedBytes: 64 * 1024,
   refusals: 1_024,
+  typing: { perSecond: 5, burst: 10 },
+  watches: { perSecond: 2, burst: 10 },
 }
 
 /** While a fresh token is being verified, an expired one lasts this much longer at most. */
@@ -31,29 +43,29 @@ export class Session {
   identity: Identity | null = null
   readonly #ports: SessionPorts
   readonly #bounds: SessionBounds
-  readonly #limiter: SendLimiter
-  readonly #refusals: Refusals
+  readonly #commands: CommandWindow
   readonly #helloBy: number
   readonly #frames: TokenBucket
-  #queued: DecodedFrame<ClientFrame>[] = []
-  #queuedBytes = 0
-  #inFlight = 0
+  readonly #typing: TokenBucket
+  readonly #watches: TokenBucket
+  readonly #queued: FrameQueue
   #syncing = 0
   #renewing = 0
-  #draining = false
 
   constructor(ports: SessionPorts, bounds: SessionBounds, limiter: SendLimiter, now: number) {
     this.#ports = ports
     this.#bounds = bounds
-    this.#limiter = limiter
-    this.#refusals = new Refusals({ holdMs: limits.refusalMs, max: bounds.refusals })
+    this.#commands = new CommandWindow({ bounds, limiter, submit: (d) => ports.submit(d) })
+    this.#queued = new FrameQueue(bounds)
     this.#helloBy = now + bounds.helloMs
     this.#frames = fullBucket(bounds.frames, now)
+    this.#typing = fullBucket(bounds.typing, now)
+    this.#watches = fullBucket(bounds.watches, now)
   }
 
   /** Sends whose answer is still to come. */
   get inFlight(): number {
-    return this.#inFlight
+    return this.#commands.inFlight
   }
 
   /** `bytes` is the size of the message. */
@@ -82,10 +94,7 @@ export class Session {
     if (this.state !== 'authenticating') return
     this.state = 'ready'
     this.identity = identity
-    const queued = this.#queued
-    this.#queued = []
-    this.#queuedBytes = 0
-    for (const frame of queued) this.#take(frame, 0, now)
+    for (const frame of this.#queued.take()) this.#take(frame, 0, now)
   }
 
   /** The hello was not good, or can't be looked into now. */
@@ -114,10 +123,8 @@ export class Session {
 
   /** The answer to a submitted command; its frame is sent by whoever calls this. */
   replied(conversation: string, frame: Ack | ErrorFrame, now: number): void {
-    this.#inFlight -= 1
-    if (frame.type === 'error' && frame.id !== undefined) {
-      this.#note(conversation, frame.id, frame, now)
-    }
+    this.#commands.replied(conversation, frame, now)
+    this.#holdBack()
   }
 
   synced(): void {
@@ -155,7 +162,7 @@ export class Session {
 
   /** From now on sends are refused; what is in flight is still answered. */
   drain(reconnectAfterMs: number): void {
-    this.#draining = true
+    this.#commands.draining = true
     if (this.state === 'ready') this.#ports.send({ type: 'drain', reconnectAfterMs })
   }
 
@@ -169,7 +176,7 @@ export class Session {
   /** The connection is gone. */
   closed(): void {
     this.state = 'closed'
-    this.#queued = []
+    this.#queued.take()
   }
 
   #take(decoded: DecodedFrame<ClientFrame>, bytes: number, now: number): void {
@@ -203,13 +210,8 @@ export class Session {
   }
 
   #queue(decoded: DecodedFrame<ClientFrame>, bytes: number): void {
-    this.#queuedBytes += bytes
-    if (
-      this.#queued.length >= this.#bounds.queuedFrames ||
-      this.#queuedBytes > this.#bounds.queuedBytes
-    ) {
-      this.#fail(failure('overloaded', 'too much was sent before welcome', 1_000), 'tooMany')
-    } else this.#queued.push(decoded)
+    if (this.#queued.add(decoded, bytes)) return
+    this.#fail(failure('overloaded', 'too much was sent before welcome', 1_000), 'tooMany')
   }
 
   #handle(frame: ClientFrame, now: number): void {
@@ -221,6 +223,9 @@ export class Session {
       refuse: (why, about) => this.#refuse(why, about),
       submit: (draft) => this.#submit(draft, now),
       sync: (request) => this.#sync(request),
+      read: (request) => this.#ports.read(request),
+      type: (request) => this.#type(request, now),
+      watch: (request) => this.#watch(request, now),
       renew: (request) => this.#renew(request),
     }
     const handler = frameHandlers[frame.type] as (h: Handling, f: ClientFrame) => void
@@ -228,34 +233,29 @@ export class Session {
   }
 
   #submit(draft: CommandDraft, now: number): void {
-    const { id, conversation } = draft
-    const refused = this.#admit(draft, now)
-    if (refused === null) this.#inFlight += 1
-    else {
-      this.#refuse(refused, { id })
-      this.#note(conversation, id, refused, now)
-    }
+    const refused = this.#commands.offer(draft, now)
+    if (refused !== null) this.#refuse(refused, { id: draft.id })
+    this.#holdBack()
   }
 
-  /** [G5] Whatever refuses a command here is noted, so that none after it overtakes. */
-  #admit(draft: CommandDraft, now: number): Failure | null {
-    if (this.#draining) return failure('unavailable', 'this gateway is going away')
-    const held = this.#refusals.check(draft.conversation, draft.id, now)
-    if (held !== null) return held
-    if (this.#inFlight >= this.#bounds.inFlight) {
-      const message = `at most ${this.#bounds.inFlight} commands may await their answer`
-      return failure('too_many_inflight', message)
-    }
-    const waitMs = this.#limiter.take(draft.sender, now)
-    if (waitMs > 0) return failure('rate_limited', 'this user sends too fast', waitMs)
-    const submitted = this.#ports.submit(draft)
-    return submitted.ok ? null : submitted
-  }
-
-  #note(conversation: string, id: string, refused: Omit<Failure, 'ok'>, now: number): void {
-    if (this.state !== 'closed' && !this.#refusals.note(conversation, id, refused, now)) {
+  #holdBack(): void {
+    if (this.state !== 'closed' && this.#commands.overfull) {
       this.#fail(failure('overloaded', 'too many conversations are held back', 1_000), 'tooMany')
     }
+  }
+
+  #type(request: Typing, now: number): void {
+    const waitMs = takeTokens(this.#typing, this.#bounds.typing, now)
+    if (waitMs === 0) this.#ports.typing(request)
+    else if (request.ref !== undefined) {
+      this.#refuse(failure('rate_limited', 'typing: too often', waitMs), { ref: request.ref })
+    }
+  }
+
+  #watch(request: Watch, now: number): void {
+    const waitMs = takeTokens(this.#watches, this.#bounds.watches, now)
+    if (waitMs === 0) this.#ports.watch(request)
+    else this.#refuse(failure('rate_limited', 'watch: too often', waitMs), { ref: request.ref })
   }
 
   #sync(request: Sync): void {

@@ -9,7 +9,7 @@ test('settings of the contract have its defaults', () => {
     wsPort: 8081,
     userMessagesPerSecond: 50,
     userMessagesBurst: 200,
-    wsIdleSeconds: 60,
+    wsIdleSeconds: 32,
   })
 })
 

@@ -1,5 +1,6 @@
 import { duration, integer, port, text, url } from '@parley/platform/process/setting-fields'
 import { readSettings, type Settings } from '@parley/platform/process/settings'
+import type { Rate } from './token-bucket.ts'
 
 /** What an operator may set. */
 export const gatewaySettings = {
@@ -27,8 +28,11 @@ export const gatewaySettings = {
     max: 1_000_000,
     optional: true,
   }),
-  /** A connection from which nothing came for so long, not even the answer to a ping, is closed. */
-  wsIdleSeconds: integer('PARLEY_WS_IDLE_SECONDS', { min: 8, max: 960, default: 60 }),
+  /**
+   * A connection from which nothing came for so long, not even the answer to a ping, is closed. With more than 36 a user
+   * whose network is gone stays online beyond the 45 s of the protocol.
+   */
+  wsIdleSeconds: integer('PARLEY_WS_IDLE_SECONDS', { min: 8, max: 960, default: 32 }),
   wsMaxConnections: integer('PARLEY_WS_MAX_CONNECTIONS', {
     min: 1,
     max: 1_000_000,
@@ -83,11 +87,28 @@ export interface GatewayBounds {
   /** After a break of the bus everything is checked at once, and once more after this. */
   secondCheckMs: number
   answerBytes: number
+  /** Typing, presence and positions are dropped while more than this is on its way to a reader. */
+  ephemeralBytes: number
   messageBytes: number
   maxWaitingCommandBytes: number
   /** A record of commands: half of Kafka's usual `message.max.bytes`. */
   maxRecordBytes: number
   replyTimeoutMs: number
+  /** How long read positions are gathered before they go into the log. */
+  readGatherMs: number
+  /** How long what presence is told of connections is gathered. */
+  reportGatherMs: number
+  /** How long a stop waits for read positions, and for what presence is told, to be in the log. */
+  lastWriteMs: number
+  /** How long a `conversation` frame waits for its `info`. */
+  infoWaitMs: number
+  /** Users watched, each counted once a connection. */
+  maxWatched: number
+  presenceRefreshMs: number
+  /** Typing and read positions that this gateway puts on the bus. */
+  signals: Rate
+  /** Frames of typing and read positions that this gateway gives to readers. */
+  signalDeliveries: Rate
 }
 
 export const defaultBounds: GatewayBounds = {
@@ -101,8 +122,17 @@ export const defaultBounds: GatewayBounds = {
   headsMs: 2_000,
   secondCheckMs: 4_000,
   answerBytes: 1024 * 1024,
+  ephemeralBytes: 64 * 1024,
   messageBytes: 64 * 1024,
   maxWaitingCommandBytes: 64 * 1024 * 1024,
   maxRecordBytes: 512 * 1024,
   replyTimeoutMs: 10_000,
+  readGatherMs: 100,
+  reportGatherMs: 100,
+  lastWriteMs: 3_000,
+  infoWaitMs: 1_500,
+  maxWatched: 500_000,
+  presenceRefreshMs: 30_000,
+  signals: { perSecond: 5_000, burst: 10_000 },
+  signalDeliveries: { perSecond: 50_000, burst: 100_000 },
 }

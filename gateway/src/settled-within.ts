@@ -10,3 +10,11 @@ export function resolvedWithin(work: Promise<unknown>, ms: number): Promise<bool
       .finally(() => clearTimeout(timer))
   })
 }
+
+/** What `work` resolves with, or undefined when that takes longer. Rejects as `work` does, in time. */
+export function settledWithin<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms, undefined)
+    work.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}

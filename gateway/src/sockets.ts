@@ -24,7 +24,8 @@ export interface SocketHandlers<C> {
   message(connection: C, bytes: Uint8Array, binary: boolean): void
   /** The socket has taken something of what was buffered. */
   drained(connection: C): void
-  closed(connection: C, code: number): void
+  /** `lost`: the link went without a close frame, and not because nothing had come for `idleSeconds`. */
+  closed(connection: C, code: number, lost: boolean): void
 }
 
 export interface SocketServer {
@@ -53,6 +54,11 @@ type ListenOnHost = (
 ) => void
 
 export const webSocketPath = '/ws'
+
+/** No close frame came. */
+const abnormal = 1006
+/** What the library says of a link that brought nothing for too long. */
+const timedOut = 'WebSocket timed out from inactivity'
 
 /** WebSockets on uWebSockets.js. No compression: events are small, shared by many readers and written once for all. */
 export function createSocketServer<C>(
@@ -119,9 +125,11 @@ export function createSocketServer<C>(
       const { connection } = ws.getUserData()
       if (connection !== null) handlers.drained(connection)
     },
-    close(ws, code) {
+    close(ws, code, message) {
       const { connection } = ws.getUserData()
-      if (connection !== null) handlers.closed(connection, code)
+      if (connection === null) return
+      const lost = code === abnormal && Buffer.from(message).toString() !== timedOut
+      handlers.closed(connection, code, lost)
     },
   })
   app.any('/*', (res, req) => {

@@ -7,8 +7,10 @@ import { formatId, parseId } from '@parley/proto/ids'
 import {
   CheckSessionsResponseSchema,
   DirectoryService,
+  GetConversationInfoResponseSchema,
   GetMembershipResponseSchema,
   GetSigningKeysResponseSchema,
+  ListAcquaintancesResponseSchema,
   ListMembershipsResponseSchema,
   MembershipSchema,
   ReadEventsResponseSchema,
@@ -18,17 +20,30 @@ export interface Conversation {
   /** By user, the first seq it may see. */
   members: Map<string, number>
   events: Event[]
+  title?: string
+  /** By user. */
+  reads: Map<string, number>
 }
 
 /** A directory that knows everything at once. */
 export function directoryStub(conversations: Map<string, Conversation>, jwks: () => string) {
-  const calls = { lists: [] as number[], checks: 0, pages: 0, keys: 0, knownHeads: [] as number[] }
+  const calls = {
+    lists: [] as number[],
+    checks: 0,
+    pages: 0,
+    keys: 0,
+    infos: 0,
+    acquaintances: 0,
+    knownHeads: [] as number[],
+  }
   const state = {
     away: false,
     endedSessions: new Set<string>(),
     calls,
     /** Pages wait for this. */
     pagesHeld: Promise.resolve(),
+    /** Infos wait for this. */
+    infosHeld: Promise.resolve(),
   }
 
   function membership(id: string, user: string) {
@@ -39,8 +54,16 @@ export function directoryStub(conversations: Map<string, Conversation>, jwks: ()
       conversation: parseId(id),
       head: BigInt(found.events.length),
       from: BigInt(from),
-      read: 0n,
+      read: BigInt(found.reads.get(user) ?? 0),
+      memberCount: found.members.size,
     })
+  }
+
+  function shareOne(user: string, other: string): boolean {
+    if (user === other) return true
+    return [...conversations.values()].some(
+      ({ members }) => members.has(user) && members.has(other),
+    )
   }
 
   function answer<T>(make: () => T): T {
@@ -70,6 +93,25 @@ export function directoryStub(conversations: Map<string, Conversation>, jwks: ()
             GetMembershipResponseSchema,
             found === undefined ? {} : { membership: found },
           )
+        }),
+      getConversationInfo: async (request) => {
+        calls.infos += 1
+        await state.infosHeld
+        return answer(() => {
+          const id = formatId(request.conversation)
+          const found = membership(id, formatId(request.user))
+          if (found === undefined) throw new ConnectError('outside', Code.NotFound)
+          const { title, members } = conversations.get(id) as Conversation
+          const info = { id, title, memberCount: members.size, head: Number(found.head) }
+          return create(GetConversationInfoResponseSchema, { json: JSON.stringify(info) })
+        })
+      },
+      listAcquaintances: ({ user, users }) =>
+        answer(() => {
+          calls.acquaintances += 1
+          const of = formatId(user)
+          const known = users.filter((other) => shareOne(of, formatId(other)))
+          return create(ListAcquaintancesResponseSchema, { users: known })
         }),
       readEvents: async (request) => {
         calls.pages += 1

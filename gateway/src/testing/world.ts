@@ -4,21 +4,32 @@ import type { Log, NewRecord } from '@parley/platform/ports/log'
 import { createMetrics } from '@parley/platform/process/metrics'
 import { createInProcessRpc } from '@parley/platform/rpc/in-process'
 import { codecFor } from '@parley/proto/codec'
-import { type Command, decodeCommandRecord } from '@parley/proto/commands'
+import { decodeCommandRecord } from '@parley/proto/commands'
+import { type Cursor, decodeCursorRecord } from '@parley/proto/cursor-records'
 import { encodeEventFrame } from '@parley/proto/event-frame'
 import {
+  type ConversationPublish,
   channels,
   encodeConversationPublish,
   encodeUserNotice,
   type UserNotice,
 } from '@parley/proto/fan-out'
-import type { Ack, ErrorFrame, Event } from '@parley/proto/frames'
+import type { Event } from '@parley/proto/frames'
 import { newId } from '@parley/proto/ids'
+import { topics } from '@parley/proto/record-headers'
 import { ReplyService } from '@parley/proto/rpc/replies_pb'
+import {
+  decodeSessionRecord,
+  encodePresence,
+  type SessionNotice,
+  type UserPresence,
+} from '@parley/proto/session-records'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { createGateway, type GatewayConfig } from '../create.ts'
 import { defaultGatewaySettings, type GatewayBounds } from '../settings.ts'
 import { type Conversation, directoryStub } from './directory-stub.ts'
+import { decide } from './owner.ts'
+import { presenceStub } from './presence-stub.ts'
 
 /**
  * A gateway on real sockets with the rest of Parley played by a few lines: a log whose owner decides at once, a
@@ -49,6 +60,8 @@ export async function createWorld(options: WorldOptions = {}) {
   const directory = directoryStub(conversations, () => JSON.stringify({ keys: [jwk] }))
   const rpc = createInProcessRpc()
   rpc.serve('directory', directory.routes)
+  const presence = presenceStub()
+  rpc.serve('presence', presence.routes)
   const bus = createMemoryBus()
   const faults = { losePublishes: false, rejectAppends: false, silent: false }
   const interruptions: (() => void)[] = []
@@ -74,38 +87,22 @@ export async function createWorld(options: WorldOptions = {}) {
       return { ...base, kind: 'message', sender: newId(), body: { text: `${seq}` }, ...part }
     })
     all.push(...added)
-    const removed = added.flatMap(({ kind, seq, body }) =>
-      kind === 'left' ? (body as { users: string[] }).users.map((user) => ({ seq, user })) : [],
-    )
-    const firstSeq = added[0]?.seq as number
-    const frames = added.map(encodeEventFrame)
-    await publish(
-      channels.conversation(id),
-      encodeConversationPublish({ firstSeq, frames, removed }),
-    )
+    await publish(channels.conversation(id), encodeConversationPublish(publishOf(added)))
     return added
   }
 
-  async function decide(command: Command): Promise<Ack | ErrorFrame> {
-    const known = conversations.get(command.conversation)
-    const same = known?.events.find((event) => event.id === command.id)
-    const about = { id: command.id, conversation: command.conversation }
-    if (same !== undefined) {
-      return { type: 'ack', ...about, seq: same.seq, at: same.at, duplicate: true }
-    }
-    if (command.type !== 'send' || !known?.members.has(command.sender)) {
-      return { type: 'error', code: 'not_found', message: 'no', retryable: false, id: command.id }
-    }
-    const { id, at, sender, body } = command
-    const [event] = await append(command.conversation, [{ id, at, sender, body }])
-    return { type: 'ack', ...about, seq: event?.seq as number, at }
-  }
-
   const records: NewRecord[] = []
+  const sessions: SessionNotice[] = []
+  const cursors: Cursor[] = []
   const log: Pick<Log, 'partitions' | 'append'> = {
     partitions: () => 4,
-    async append(_topic, _partition, added) {
+    async append(topic, _partition, added) {
       if (faults.rejectAppends) throw new Error('the log is away')
+      for (const { value } of added) {
+        if (topic === topics.sessions) sessions.push(...decodeSessionRecord(value))
+        if (topic === topics.cursors) cursors.push(...decodeCursorRecord(value))
+      }
+      if (topic !== topics.commands) return { offset: 0 }
       records.push(...added)
       void own(added)
       return { offset: records.length - added.length }
@@ -117,8 +114,13 @@ export async function createWorld(options: WorldOptions = {}) {
       const { commands, replyTo } = decodeCommandRecord(value)
       const replies = []
       for (const command of commands) {
-        const frame = codecFor('parley.v1.msgpack').encodeServerFrame(await decide(command))
-        replies.push({ correlation: command.correlation, frame })
+        const { correlation, conversation: id } = command
+        const answer = await decide(command, conversations.get(id), async (event) => {
+          const [appended] = await append(id, [event])
+          return appended as Event
+        })
+        const frame = codecFor('parley.v1.msgpack').encodeServerFrame(answer)
+        replies.push({ correlation, frame })
       }
       if (!faults.silent) await rpc.client(ReplyService, replyTo).deliver({ replies })
     }
@@ -133,6 +135,7 @@ export async function createWorld(options: WorldOptions = {}) {
       wsDrainMs: 2_000,
       address: 'gateway',
       directoryAddress: () => 'directory',
+      presenceAddress: () => 'presence',
       ...options.config,
       bounds: { headsMs: 200, sessionCheckMs: 200, ...options.bounds },
     },
@@ -171,8 +174,12 @@ export async function createWorld(options: WorldOptions = {}) {
     keys,
     metrics,
     directory,
+    presence,
+    bus,
     faults,
     records,
+    sessions,
+    cursors,
     token,
     append,
     notify,
@@ -198,7 +205,7 @@ export async function createWorld(options: WorldOptions = {}) {
         const seq = i + 2
         return { ...created, seq, id: newId(), kind: 'message', at: seq, body: { text: `${seq}` } }
       })
-      conversations.set(id, { members, events: [created, ...more] })
+      conversations.set(id, { members, events: [created, ...more], reads: new Map() })
       return id
     },
     announce: (id: string) =>
@@ -226,9 +233,36 @@ export async function createWorld(options: WorldOptions = {}) {
       await notify(user, { type: 'removed', conversation: id, seq })
       return seq
     },
+    async retitle(id: string, title: string): Promise<void> {
+      conversation(id).title = title
+      await append(id, [{ kind: 'updated', body: { title } }])
+    },
+    /** From now on a user's presence is this, and told so. */
+    async setPresence(one: UserPresence): Promise<void> {
+      presence.presences.set(one.id, one)
+      await publish(channels.presence(one.id), encodePresence(one))
+    },
     async stop() {
       await gateway.stop()
       await bus.close()
     },
   }
+}
+
+/** What the partition's owner publishes of neighbouring events. */
+function publishOf(events: readonly Event[]): ConversationPublish {
+  const publish: ConversationPublish = {
+    firstSeq: events[0]?.seq as number,
+    frames: events.map(encodeEventFrame),
+    removed: [],
+  }
+  for (const { kind, seq, body } of events) {
+    if (kind === 'joined') publish.joined = seq
+    else if (kind === 'updated') publish.updated = seq
+    else if (kind === 'left') {
+      const { users } = body as { users: string[] }
+      publish.removed.push(...users.map((user) => ({ seq, user })))
+    }
+  }
+  return publish
 }

@@ -1,0 +1,14 @@
+import type { Run } from './reader.ts'
+
+/** Conversations with more members don't show who has read how far. */
+export const shownUpToMembers = 100
+
+/**
+ * How many members there are after a run that a room with the head `before` takes in; null when the directory must be
+ * asked anew: a run tells who was removed, and of those who joined only that they did.
+ */
+export function memberCountAfter(count: number | null, run: Run, before: number): number | null {
+  if (count === null || run.first > before + 1) return null
+  const left = count - run.removed.filter(({ seq }) => seq > before).length
+  return run.joined > before && left <= shownUpToMembers ? null : left
+}
