@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { within } from './deadline.ts'
-import { allGone, killTree, processTree } from './process-tree.ts'
+import { allGone, killTree, processTree, signal } from './process-tree.ts'
 import type { Stack } from './stack.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -68,6 +68,14 @@ function launch(dataDir: string, env: Record<string, string>): Running {
       output[stream] = (output[stream] + text).slice(-keptLogCharacters)
     })
   }
+  // A test run that is broken off leaves nothing running.
+  const reap = () =>
+    signal(
+      processTree(child.pid ?? -1).map((entry) => entry.pid),
+      'SIGKILL',
+    )
+  process.once('exit', reap)
+  child.once('exit', () => process.off('exit', reap))
   const exited = once(child, 'close').then(([code]) => code as number | null)
   return { child, output, exited }
 }
@@ -120,7 +128,13 @@ export async function startStandalone(options: StandaloneOptions = {}): Promise<
     if (running) earlierLogs += running.output.stdout + running.output.stderr
     running = undefined
   }
-  await start()
+  const removeFolder = async () => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  }
+  await start().catch(async (error: unknown) => {
+    await removeFolder()
+    throw error
+  })
 
   return {
     dataDir,
@@ -158,7 +172,7 @@ export async function startStandalone(options: StandaloneOptions = {}): Promise<
       if (running !== undefined) await killTree(pidOf(running))
       ended()
       if (process.env.PARLEY_TEST_LOGS) await appendFile(process.env.PARLEY_TEST_LOGS, earlierLogs)
-      if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+      await removeFolder()
     },
   }
 }
