@@ -12,6 +12,7 @@ export interface MembershipRow {
   member_count: number
   role: Role
   from_seq: number
+  /** [G9] Never past the head. */
   read_seq: number
 }
 
@@ -25,7 +26,8 @@ export async function readMembership(
   conversation: string,
 ): Promise<MembershipRow | undefined> {
   const rows = await sql.query<MembershipRow>(
-    `select c.id, c.kind, c.title, c.history, c.head, c.member_count, m.role, m.from_seq, m.read_seq
+    `select c.id, c.kind, c.title, c.history, c.head, c.member_count, m.role, m.from_seq,
+            least(m.read_seq, c.head) as read_seq
      from members m join conversations c on c.id = m.conversation_id
      where m.conversation_id = $1 and m.user_id = $2`,
     [conversation, user],

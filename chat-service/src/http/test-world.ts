@@ -5,6 +5,7 @@ import type { Database } from '@parley/platform/ports/database'
 import { openTestDatabase, type TestDatabase } from '@parley/platform/postgres/test-database'
 import { createMetrics, type Metrics } from '@parley/platform/process/metrics'
 import { type ErrorCode, errors as errorTable, type Failure } from '@parley/proto/errors'
+import { eventKindCodes } from '@parley/proto/event-frame'
 import { pack } from '@parley/proto/pack'
 import type { FastifyInstance, InjectOptions } from 'fastify'
 // biome-ignore lint/style/noRestrictedImports: tests need the tables, which another service's migrations make.
@@ -211,6 +212,7 @@ export interface StoredEvent {
   kind: number
   sender: string
   at?: number
+  /** A message without one is deleted. */
   body?: unknown
   target?: string
 }
@@ -219,9 +221,9 @@ export async function storeEvents(database: Database, events: StoredEvent[]): Pr
   await database.transaction(async (sql) => {
     for (const e of events) {
       await sql.query(
-        `insert into messages (conversation_id, seq, id, kind, sender, at, target, body, hash, epoch, command_offset,
-           command_index)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, '', 1, 0, 0)`,
+        `insert into messages (conversation_id, seq, id, kind, sender, at, target, body, deleted_seq, hash, epoch,
+           command_offset, command_index)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', 1, 0, 0)`,
         [
           e.conversation,
           e.seq,
@@ -231,6 +233,7 @@ export async function storeEvents(database: Database, events: StoredEvent[]): Pr
           e.at ?? e.seq,
           e.target ?? null,
           e.body === undefined ? null : pack(e.body),
+          e.body === undefined && e.kind === eventKindCodes.message ? e.seq + 1 : null,
         ],
       )
     }
