@@ -51,6 +51,7 @@ export const runnerConstants = {
   /** Half of Kafka's usual `message.max.bytes`, and several times the largest event. */
   maxRecordBytes: 512 * 1024,
   checkpointEveryMs: 500,
+  commitAfterMs: 250,
   backoff: { firstMs: 50, maxMs: 2_000 },
 } as const
 

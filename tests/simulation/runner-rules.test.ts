@@ -64,7 +64,7 @@ describe('what is said of positions', () => {
     await owner.feed.all()
     await until(() => events(world).length === 3, 'the known conversation goes on')
     expect(upTo(world)).toEqual({ offset: 1, index: 1 })
-    expect(world.log.committed).toBe(1)
+    await until(() => world.log.committed === 1, 'C committed up to what waits')
     world.database.away = false
     await appended(world, 2)
     expect(events(world)).toHaveLength(4)

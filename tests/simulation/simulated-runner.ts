@@ -51,6 +51,7 @@ export class RunnerWorld {
       maxUnappendedBytes: 1_000_000,
       maxRecordBytes: 100_000,
       checkpointEveryMs: 1,
+      commitAfterMs: 0,
       backoff: { firstMs: 1, maxMs: 2 },
       ...bounds,
     }

@@ -7,10 +7,15 @@ export interface Backoff {
 }
 
 /** Waits before trying `attempt` (from 0) again; returns early when the signal aborts. */
-export async function pause(backoff: Backoff, attempt: number, signal: AbortSignal): Promise<void> {
+export function pause(backoff: Backoff, attempt: number, signal: AbortSignal): Promise<void> {
   const cap = Math.min(backoff.maxMs, backoff.firstMs * 2 ** Math.min(attempt, 20))
+  return wait(Math.random() * cap, signal)
+}
+
+/** Returns early when the signal aborts. */
+export async function wait(ms: number, signal: AbortSignal): Promise<void> {
   try {
-    await delay(Math.random() * cap, undefined, { signal })
+    await delay(ms, undefined, { signal })
   } catch (error) {
     if (!signal.aborted) throw error
   }

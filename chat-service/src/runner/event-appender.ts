@@ -3,7 +3,7 @@ import type { Logger } from '@parley/platform/process/logs'
 import { type EventEntry, encodeEventRecord } from '@parley/proto/event-records'
 import { comparePositions, isBefore, type Position } from '@parley/proto/position'
 import { recordSchema, topics } from '@parley/proto/record-headers'
-import { type Backoff, pause } from './backoff.ts'
+import { type Backoff, pause, wait } from './backoff.ts'
 
 export interface EventAppenderParts {
   log: Log
@@ -25,6 +25,8 @@ export interface EventAppenderBounds {
   /** Bytes of events in one record; a log's greatest record must be above this plus one event. */
   maxRecordBytes: number
   backoff: Backoff
+  /** C is stored this long after the first append it follows, once for all of that time. */
+  commitAfterMs: number
 }
 
 /**
@@ -63,10 +65,15 @@ export class EventAppender {
     this.#running = this.#run().catch((error: unknown) => this.#parts.failed(asError(error)))
   }
 
-  /** Resolves when nothing is in flight any more; after the assignment's end nothing new begins. */
+  /**
+   * Resolves when nothing is in flight any more; after the assignment's end nothing new begins, but for storing the last
+   * C: until then the partition may still be ours to the group.
+   */
   async settled(): Promise<void> {
     await this.#running
     await this.#committing
+    const next = this.#covered.offset
+    if (next > this.#committed) await this.#parts.commit(next).catch(() => undefined)
   }
 
   /** Leaves `#active` set when it throws: the partition is stopping. */
@@ -124,23 +131,30 @@ export class EventAppender {
     return false
   }
 
-  /** [R5] C follows `upTo`, never beyond it; a late commit only means more to decide again. */
+  /** [R5] C follows `upTo`, never beyond it; a late commit only means more to decide again, so it can wait. */
   #commit(): void {
+    if (this.#committing !== undefined || this.#parts.signal.aborted) return
+    if (this.#covered.offset <= this.#committed) return
+    this.#committing = this.#commitSoon().then((committed) => {
+      this.#committing = undefined
+      if (committed) this.#commit()
+    })
+  }
+
+  /** False when it failed or the assignment ended: the next append tries again. */
+  async #commitSoon(): Promise<boolean> {
+    const { commit, signal, logger } = this.#parts
+    await wait(this.#bounds.commitAfterMs, signal)
+    if (signal.aborted) return false
     const next = this.#covered.offset
-    if (this.#committing !== undefined || next <= this.#committed) return
-    if (this.#parts.signal.aborted) return
-    this.#committing = this.#parts.commit(next).then(
-      () => {
-        this.#committed = next
-        this.#committing = undefined
-        this.#commit()
-      },
-      (error: unknown) => {
-        this.#committing = undefined
-        if (this.#parts.signal.aborted) return
-        this.#parts.logger.warn({ err: error, next }, 'committing the offset failed')
-      },
-    )
+    try {
+      await commit(next)
+      this.#committed = next
+      return true
+    } catch (error) {
+      if (!signal.aborted) logger.warn({ err: error, next }, 'committing the offset failed')
+      return false
+    }
   }
 }
 

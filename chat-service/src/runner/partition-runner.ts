@@ -62,7 +62,7 @@ export class PartitionRunner implements PartitionReader {
         frontier: () => this.#slots.lowestWaiting() ?? this.#received,
         appended: () => this.#wakeReader?.(),
       },
-      { maxRecordBytes: from.bounds.maxRecordBytes, backoff: from.bounds.backoff },
+      from.bounds,
       { epoch: parts.epoch, offset: Math.max(this.#committed, this.start), index: 0 },
     )
     this.#loader = new StateLoader(

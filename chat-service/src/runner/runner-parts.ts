@@ -32,5 +32,7 @@ export interface RunnerBounds {
   maxRecordBytes: number
   /** How often S is read again while something waits for it. */
   checkpointEveryMs: number
+  /** How long C may stay behind what it could say. */
+  commitAfterMs: number
   backoff: Backoff
 }
