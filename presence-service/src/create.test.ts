@@ -214,15 +214,16 @@ describe('presence-service', { timeout: 30_000 }, () => {
     const first = await world.start()
     const [phone, laptop] = [device(world), device(world)]
     const [heard, other] = [await world.hear(phone.user), await world.hear(laptop.user)]
-    await world.say(phone.open(awayMs - 20_000), laptop.open(awayMs - 25_000))
+    const opened = [phone.open(awayMs - 20_000), laptop.open(awayMs - 30_000)] as const
+    await world.say(...opened)
     await soon(() => expect([states(heard), states(other)]).toEqual([['online'], ['online']]))
     await first.stop()
     world.skip(21_000)
     await world.start()
-    await world.say(phone.open(awayMs + 1_000), laptop.open(awayMs - 4_000))
+    await world.say(...opened.map((notice) => ({ ...notice, at: world.now() })))
     await soon(() => expect(states(heard)).toEqual(['online', 'away']))
     expect(states(other)).toEqual(['online'])
-    world.skip(4_000)
+    world.skip(9_000)
     await soon(() => expect(states(other)).toEqual(['online', 'away']))
   })
 

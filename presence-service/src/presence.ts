@@ -7,9 +7,7 @@ export function presenceOf(id: string, leases: UserLeases, nowMs: number): UserP
   if (activeAt !== undefined) {
     return { id, state: nowMs < awayAtMs(activeAt) ? 'online' : 'away' }
   }
-  return lastSeen === undefined
-    ? { id, state: 'offline' }
-    : { id, state: 'offline', lastSeen: lastSeen }
+  return lastSeen === undefined ? { id, state: 'offline' } : { id, state: 'offline', lastSeen }
 }
 
 /** When someone who was last active then counts as away, unless something is heard: milliseconds since 1970. */
