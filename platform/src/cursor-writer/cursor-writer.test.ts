@@ -13,7 +13,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type CursorWriterOptions, createCursorWriter } from './cursor-writer.ts'
 
 const quiet = { warn() {}, error() {} }
-const ids = Array.from({ length: 8 }, () => newId())
+/** So many that both of two partitions have some. */
+const ids = Array.from({ length: 32 }, () => newId())
 const cursor = (conversation: number, user: number, seq: number): Cursor => ({
   conversation: ids[conversation] as string,
   user: ids[user] as string,
@@ -143,6 +144,19 @@ test('flushed hastens what waits and resolves when it is durable, whatever comes
   await second
   // Nobody waits for the rest, so it gathers.
   expect(appends.map((a) => a.cursors.length)).toEqual([1, 2])
+})
+
+test('flushed of one conversation does not wait for another one’s partition', async () => {
+  const { log, appends } = steeredLog(2)
+  const { writer } = writerOn(log, { flushMs: 60_000 })
+  const other = ids.findIndex((id) => partitionOf(id, 2) !== partitionOf(ids[0] as string, 2))
+  writer.advance(cursor(0, 1, 1))
+  writer.advance(cursor(other, 1, 1))
+  const flushed = writer.flushed(ids[0])
+  await settled()
+  expect(appends.map((a) => a.cursors)).toEqual([[cursor(0, 1, 1)]])
+  appends[0]?.end()
+  await flushed
 })
 
 test('[G8] at the bound a further user is refused, a later position of one who waits is not', async () => {

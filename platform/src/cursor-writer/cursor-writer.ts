@@ -15,10 +15,11 @@ export interface CursorWriter {
    */
   advance(cursor: Cursor): boolean
   /**
-   * Resolves once everything taken in before this call is durable, and hastens it. Waits for as long as the log is
-   * away; rejects only when some of it was given up (`close`, or a record that the log refuses for ever).
+   * Resolves once everything taken in before this call is durable, and hastens it; with a conversation, only what goes to
+   * the same partition as that. Waits for as long as the log is away; rejects only when some of it was given up
+   * (`close`, or a record that the log refuses for ever).
    */
-  flushed(): Promise<void>
+  flushed(conversation?: string): Promise<void>
   /** Takes nothing more, tries once more to append what waits, and gives up the rest. */
   close(): Promise<void>
 }
@@ -147,9 +148,13 @@ export function createCursorWriter(options: CursorWriterOptions): CursorWriter {
     return appended
   }
 
+  function homeOf(conversation: string): Partition {
+    return partitions[partitionOf(conversation, partitions.length)] as Partition
+  }
+
   return {
     advance(cursor) {
-      const p = partitions[partitionOf(cursor.conversation, partitions.length)] as Partition
+      const p = homeOf(cursor.conversation)
       const fresh = !p.queue.has(cursor)
       if (closing.signal.aborted || (fresh && waiting >= maxWaiting)) {
         metrics.refused()
@@ -160,8 +165,9 @@ export function createCursorWriter(options: CursorWriterOptions): CursorWriter {
       schedule(p)
       return true
     },
-    async flushed() {
-      await Promise.all(partitions.map(flushedPartition))
+    async flushed(conversation) {
+      const those = conversation === undefined ? partitions : [homeOf(conversation)]
+      await Promise.all(those.map(flushedPartition))
     },
     async close() {
       closing.abort()
