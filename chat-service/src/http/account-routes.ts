@@ -4,10 +4,19 @@ import { Type } from 'typebox'
 import type { Accounts, SignedIn } from '../accounts/accounts.ts'
 import type { HttpApp } from './http-app.ts'
 import { sendProblem } from './problems.ts'
-import { answers, examples, id, noContent, session, signedIn } from './schemas.ts'
+import { answers, examples, id, noContent, refreshToken, session, signedIn } from './schemas.ts'
 
 /** The User-Agent, as the name of a device. */
 const deviceLength = 128
+
+const publicKey = {
+  kty: 'OKP',
+  crv: 'Ed25519',
+  x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+  kid: 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k',
+  alg: 'EdDSA',
+  use: 'sig',
+}
 
 /** Routes by which one comes to have an access token; they need none. */
 export function mountSignInRoutes(app: HttpApp, accounts: Accounts): void {
@@ -30,7 +39,9 @@ export function mountSignInRoutes(app: HttpApp, accounts: Accounts): void {
           displayName: Type.Optional(
             Type.String({ description: '1 to 128 characters', examples: ['Ada Lovelace'] }),
           ),
-          invite: Type.Optional(Type.String()),
+          invite: Type.Optional(
+            Type.String({ description: 'asked for where registration is by invitation' }),
+          ),
         }),
         response: answers({ 201: signedIn }),
       },
@@ -68,7 +79,7 @@ export function mountSignInRoutes(app: HttpApp, accounts: Accounts): void {
         summary: 'Renew a session',
         description:
           'The token just used gives its successor again for 30 s while that is unused; any older one ends the session.',
-        body: Type.Object({ refreshToken: Type.String() }),
+        body: Type.Object({ refreshToken }),
         response: answers({ 200: signedIn }),
       },
     },
@@ -85,7 +96,11 @@ export function mountSignInRoutes(app: HttpApp, accounts: Accounts): void {
         tags,
         summary: 'The public keys that verify access tokens',
         response: answers({
-          200: Type.Object({ keys: Type.Array(Type.Object({}, { additionalProperties: true })) }),
+          200: Type.Object({
+            keys: Type.Array(
+              Type.Object({}, { additionalProperties: true, examples: [publicKey] }),
+            ),
+          }),
         }),
       },
     },

@@ -1,4 +1,3 @@
-import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { Database } from '@parley/platform/ports/database'
 import type { Log } from '@parley/platform/process/logs'
@@ -13,8 +12,10 @@ import type { Changes } from '../conversations/changes.ts'
 import { mountSessionRoutes, mountSignInRoutes } from './account-routes.ts'
 import { requireCaller } from './authenticate.ts'
 import { mountConversationRoutes } from './conversation-routes.ts'
+import { mountDocsPage } from './docs-page.ts'
 import { drainBody } from './drain-body.ts'
 import { mountHistoryRoutes } from './history-routes.ts'
+import { describeApi } from './http-api-document.ts'
 import type { HttpApp } from './http-app.ts'
 import { createHttpMetrics, type HttpMetrics } from './http-metrics.ts'
 import { mountMemberRoutes } from './member-routes.ts'
@@ -100,7 +101,8 @@ export async function createHttpApi(
   addSecurityHeaders(app)
   readRequestForms(app)
   refuseWhileClosing(app)
-  await describe(app)
+  await describeApi(app)
+  await mountDocsPage(app)
 
   mountSignInRoutes(app, parts.accounts)
   await app.register(async (scope) => {
@@ -166,25 +168,6 @@ function refuseWhileClosing(app: HttpApp): void {
     reply.header('connection', 'close')
     return sendProblem(reply, failure('unavailable', 'this process is closing', 1_000))
   })
-}
-
-async function describe(app: HttpApp): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Parley',
-        version: '1',
-        description: 'Accounts, conversations and history; live delivery is on the WebSocket.',
-      },
-      components: {
-        securitySchemes: {
-          accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
-        },
-      },
-    },
-  })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger() as never)
 }
 
 function mountGatewayRoute(app: HttpApp, { gatewayUrls }: HttpApiConfig): void {

@@ -20,8 +20,10 @@ export const examples = {
 export const id = (description: string, example: string) =>
   Type.String({ pattern: idPattern, description, examples: [example] })
 
-export const choice = <T extends string>(of: readonly T[], description?: string) =>
-  Type.Unsafe<T>({ type: 'string', enum: [...of], ...(description ? { description } : {}) })
+export const choice = <T extends string>(
+  of: readonly T[],
+  { example = of[0], ...more }: { description?: string; example?: T } = {},
+) => Type.Unsafe<T>({ type: 'string', enum: [...of], examples: [example], ...more })
 
 const time = (description: string) =>
   Type.Integer({
@@ -37,10 +39,18 @@ export const user = Type.Object({
   displayName: Type.String({ examples: ['Ada Lovelace'] }),
 })
 
+export const refreshToken = Type.String({
+  description: 'gives the next pair of tokens, once',
+  examples: ['prt1.AZgMNk0xe5COV6TSyG8bOgAAAABd1JGMwHbCcEGbPDYvJTu7sO9Oc28CNsBQM98rKUE21w'],
+})
+
 export const signedIn = Type.Object({
   user,
-  accessToken: Type.String({ description: 'a JWT, for `Authorization: Bearer`' }),
-  refreshToken: Type.String({ description: 'gives the next pair of tokens, once' }),
+  accessToken: Type.String({
+    description: 'a JWT, for `Authorization: Bearer`',
+    examples: ['eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIwMTk4MGMzNiJ9.c2lnbmF0dXJl'],
+  }),
+  refreshToken,
   expiresIn: Type.Integer({
     description: 'seconds until the access token expires',
     examples: [900],
@@ -49,11 +59,13 @@ export const signedIn = Type.Object({
 
 export const session = Type.Object({
   id: id('a session', examples.session),
-  device: Type.Optional(Type.String({ description: 'the User-Agent that logged in' })),
+  device: Type.Optional(
+    Type.String({ description: 'the User-Agent that logged in', examples: ['Phone/1'] }),
+  ),
   createdAt: time('when it began'),
   usedAt: time('when it was last renewed'),
   expiresAt: time('when it ends unless renewed before'),
-  current: Type.Boolean({ description: 'the one that asks' }),
+  current: Type.Boolean({ description: 'the one that asks', examples: [true] }),
 })
 
 export const messageBody = Type.Object(
@@ -77,7 +89,11 @@ export const message = Type.Object({
   editedAt: Type.Optional(time('when it was last edited')),
   deleted: Type.Optional(Type.Boolean()),
   reactions: Type.Array(
-    Type.Object({ emoji: Type.String(), count: Type.Integer(), mine: Type.Boolean() }),
+    Type.Object({
+      emoji: Type.String({ examples: ['👍'] }),
+      count: Type.Integer({ examples: [2] }),
+      mine: Type.Boolean({ description: 'the one who asks is among them', examples: [true] }),
+    }),
   ),
 })
 
@@ -85,13 +101,17 @@ export const event = Type.Object(
   {
     type: choice(['event']),
     conversation: id('the conversation', examples.conversation),
-    seq: Type.Integer({ minimum: 1 }),
+    seq: Type.Integer({ minimum: 1, examples: [2] }),
     id: id('the event', examples.message),
     kind: Type.String({ examples: ['message'] }),
     sender: userId,
     at: time('when it was accepted'),
-    body: Type.Optional(Type.Object({}, { description: 'as `kind` has it' })),
-    target: Type.Optional(id('the message it is about', examples.message)),
+    body: Type.Optional(
+      Type.Object({}, { description: 'as `kind` has it', examples: [{ text: 'Hello!' }] }),
+    ),
+    target: Type.Optional(
+      Type.String({ pattern: idPattern, description: 'the message it is about' }),
+    ),
   },
   { description: 'the `event` frame of the WebSocket protocol' },
 )
@@ -107,9 +127,12 @@ const seen = {
 export const headAndFrom = seen
 
 export const title = Type.Optional(Type.String({ examples: ['Engines'] }))
-export const role = choice(roles)
-export const kind = choice(conversationKinds)
-export const history = choice(histories, 'whether later members see what was before them')
+export const role = choice(roles, { example: 'admin' })
+export const kind = choice(conversationKinds, { example: 'group' })
+export const history = choice(histories, {
+  description: 'whether later members see what was before them',
+})
+const heldRole = choice(roles, { description: 'of the one who asks' })
 const next = Type.Optional(
   Type.String({ description: 'the `cursor` of the next page; absent on the last' }),
 )
@@ -120,9 +143,16 @@ export const conversation = Type.Object({
   title,
   history,
   ...seen,
-  role,
+  role: heldRole,
   memberCount: Type.Integer({ examples: [2] }),
-  members: Type.Array(Type.Object({ user: userId, role })),
+  members: Type.Array(Type.Object({ user: userId, role }), {
+    examples: [
+      [
+        { user: examples.user, role: 'owner' },
+        { user: examples.other, role: 'member' },
+      ],
+    ],
+  }),
   next,
 })
 
@@ -137,7 +167,7 @@ export const conversationEntry = Type.Object({
     description: 'messages by others after `read`',
     examples: [1],
   }),
-  role,
+  role: heldRole,
   lastMessage: Type.Optional(message),
 })
 
