@@ -119,10 +119,15 @@ export class Watches<C> {
     if (watch !== undefined) this.#doubt(watch, conversation, seq, now)
   }
 
-  /** Event `seq` took a user out of a conversation that some connections read. */
-  left(user: string, reads: (connection: C) => boolean, of: Where, now: number): void {
-    for (const watch of this.subjects.find(user)?.watchers ?? []) {
-      if (reads(watch.connection)) this.#doubt(watch, of.conversation, of.seq, now)
+  /** Event `seq` took a user out of a conversation that these connections read. */
+  left(user: string, readers: Iterable<C>, { conversation, seq }: Where, now: number): void {
+    for (const connection of readers) {
+      const watch = this.#byConnection.get(connection)
+      const entry = watch?.entries.get(user)
+      if (watch === undefined || entry === undefined) continue
+      // Of a stranger only an answer on its way, or a later one, might be too old.
+      if (entry.subject === null && !watch.asking) raise(watch.known, conversation, seq)
+      else this.#doubt(watch, conversation, seq, now)
     }
   }
 

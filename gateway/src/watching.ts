@@ -165,8 +165,8 @@ export function createWatching(parts: WatchingParts): Watching {
       const { conversation, readers } = room
       for (const { seq, user } of run.removed) {
         if (seq <= before) continue
-        const reads = (connection: Connection) => connection.readers.has(conversation)
-        watches.left(user, reads, { conversation, seq }, now())
+        const connections = [...readers].map(({ connection }) => connection)
+        watches.left(user, connections, { conversation, seq }, now())
       }
       if (run.joined <= before) return
       for (const { connection } of readers) {
