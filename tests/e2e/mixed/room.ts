@@ -28,6 +28,8 @@ export interface Room {
   readonly counts: Map<string, number>
   /** Tries all at once and holds the answers against the model. Throws where they differ. */
   attempt(attempts: readonly Attempt[]): Promise<readonly Outcome[]>
+  /** Holds what came of commands tried at once, in whatever order, against the model. */
+  settle(outcomes: readonly Outcome[]): Promise<void>
 }
 
 export interface RoomPlan {
@@ -52,6 +54,11 @@ export async function openRoom(players: Players, plan: RoomPlan, dice: Dice): Pr
       const outcomes = await Promise.all(
         attempts.map((attempt) => perform(players, model.id, attempt, dice)),
       )
+      await room.settle(outcomes)
+      return outcomes
+    },
+    async settle(given) {
+      const outcomes = [...given]
       if (outcomes.some(({ state }) => state === 'unknown')) outcomes.push(await flush(room))
       const shown = outcomes.every((o) => o.state === 'acked' || o.state === 'refused')
         ? []
@@ -61,7 +68,6 @@ export async function openRoom(players: Players, plan: RoomPlan, dice: Dice): Pr
       } catch (error) {
         throw new Error(describe(room, outcomes), { cause: error })
       }
-      return outcomes
     },
   }
   return room

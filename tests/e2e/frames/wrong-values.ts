@@ -1,0 +1,86 @@
+import { uuid4, uuid7 } from '../harness/ids.ts'
+
+/** What is wrong with a field, by its name: none of these is what the table has. */
+export const wrong: Record<string, readonly (readonly [string, unknown])[]> = {
+  id: [
+    ['missing', undefined],
+    ['null', null],
+    ['a number', 7],
+    ['no UUID', 'not-a-uuid'],
+    ['a list', [uuid7()]],
+    ['of version 4', uuid4()],
+    ['6 minutes ahead', uuid7(Date.now() + 360_000)],
+  ],
+  conversation: [
+    ['missing', undefined],
+    ['no UUID', 'general'],
+    ['the nil UUID', '00000000-0000-0000-0000-000000000000'],
+    ['true', true],
+  ],
+  target: [
+    ['missing', undefined],
+    ['null', null],
+    ['a seq', 1],
+    ['no UUID', 'the last one'],
+    ['a record', { id: uuid7() }],
+  ],
+  body: [
+    ['missing', undefined],
+    ['text', 'x'],
+    ['a list', ['x']],
+    ['empty', {}],
+    ['of an empty text', { text: '' }],
+    ['of mentions alone', { mentions: [uuid7()] }],
+    ['with a text of 8,001', { text: 'x'.repeat(8_001) }],
+    ['with a number for text', { text: 5 }],
+    ['with 101 mentions', { text: 'x', mentions: Array.from({ length: 101 }, () => uuid7()) }],
+    ['with 11 attachments', { attachments: Array.from({ length: 11 }, () => uuid7()) }],
+  ],
+  emoji: [
+    ['missing', undefined],
+    ['empty', ''],
+    ['of 33 characters', '👍'.repeat(33)],
+    ['a number', 1],
+    ['a list', ['+1']],
+    ['a record', { emoji: '+1' }],
+  ],
+  remove: [
+    ['1', 1],
+    ['text', 'true'],
+  ],
+  retry: [
+    ['0', 0],
+    ['text', 'yes'],
+  ],
+  seq: [
+    ['missing', undefined],
+    ['0', 0],
+    ['negative', -1],
+    ['half', 1.5],
+    ['2^53', 2 ** 53],
+    ['text', '1'],
+    ['a list', [1]],
+  ],
+  active: [
+    ['missing', undefined],
+    ['1', 1],
+    ['text', 'true'],
+    ['a record', {}],
+  ],
+  users: [
+    ['missing', undefined],
+    ['an id', uuid7()],
+    ['a record', {}],
+    ['of numbers', [1]],
+    ['of no UUIDs', ['ann']],
+    ['of nulls', [null]],
+    ['of lists', [[uuid7()]]],
+    ['of 501', Array.from({ length: 501 }, () => uuid7())],
+    ['of one 501 times', Array.from({ length: 501 }, () => '01980c36-4d2e-7a61-9c3b-2f6f0c1d7e55')],
+  ],
+  ref: [
+    ['a number', 5],
+    ['of 65', 'r'.repeat(65)],
+    ['a record', { r: 1 }],
+  ],
+}
