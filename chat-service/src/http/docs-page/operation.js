@@ -18,7 +18,7 @@ export function operationNode({ method, path, operation, signIn }) {
       {},
       el('span', { className: `verb ${method}` }, verb),
       el('code', { className: 'path' }, path),
-      el('span', { className: 'says' }, operation.summary),
+      el('span', { className: 'says' }, ...inline(operation.summary)),
     ),
     el(
       'div',

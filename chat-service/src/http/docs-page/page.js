@@ -1,4 +1,4 @@
-import { el, prose } from './nodes.js'
+import { el, inline, prose } from './nodes.js'
 import { anchorOf, operationNode } from './operation.js'
 import { hrefOf } from './request.js'
 import { createSignIn } from './sign-in.js'
@@ -38,7 +38,7 @@ function contentsNode(name, routes) {
       el(
         'a',
         { href: `#${anchorOf(method, path)}`, title: `${method.toUpperCase()} ${path}` },
-        operation.summary,
+        ...inline(operation.summary),
       ),
     ),
   )
