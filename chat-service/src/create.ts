@@ -1,4 +1,5 @@
 import { createCommandWriter } from '@parley/platform/command-writer/create'
+import { createCursorWriter } from '@parley/platform/cursor-writer/cursor-writer'
 import type { Bus } from '@parley/platform/ports/bus'
 import type { Database } from '@parley/platform/ports/database'
 import type { Log } from '@parley/platform/ports/log'
@@ -11,6 +12,8 @@ import type { FastifyInstance } from 'fastify'
 import { createAccounts } from './accounts/accounts.ts'
 import { createChanges } from './conversations/changes.ts'
 import { createProjectedHeads } from './conversations/projected-heads.ts'
+import { createReadPositions } from './conversations/read-positions.ts'
+import { createShownPositions } from './conversations/shown-positions.ts'
 import { directoryRoutes } from './directory/directory-service.ts'
 import { createHttpApi } from './http/http-api.ts'
 import { type CommandConsumer, consumeCommands } from './runner/command-consumer.ts'
@@ -18,7 +21,13 @@ import { FanOut } from './runner/fan-out.ts'
 import { createPostgresStateSource } from './runner/postgres-state-source.ts'
 import { ReplySender } from './runner/reply-sender.ts'
 import { createRunnerMetrics } from './runner/runner-metrics.ts'
-import { type ChatSettings, replyBounds, runnerConstants, writerBounds } from './settings.ts'
+import {
+  type ChatSettings,
+  cursorFlushMs,
+  replyBounds,
+  runnerConstants,
+  writerBounds,
+} from './settings.ts'
 
 export interface ChatServiceConfig extends Omit<ChatSettings, 'keySecret'> {
   /** Signing keys are sealed and refresh tokens made under it. */
@@ -74,10 +83,13 @@ export async function createChatService(
     logger,
     metrics,
   })
+  const cursors = createCursorWriter({ log, logger, metrics, flushMs: cursorFlushMs })
+  const shown = createShownPositions({ database: db })
+  const readPositions = createReadPositions({ cursors, heads, shown, bus, database: db, logger })
   const changes = createChanges({ writer, heads, database: db, users: accounts.users })
   const http = await createHttpApi(
     { gatewayUrls: config.gatewayUrls, maxConnections: config.maxHttpConnections },
-    { accounts, changes, database: db, log: logger, metrics },
+    { accounts, changes, readPositions, database: db, log: logger, metrics },
   )
   const directory = directoryRoutes({ db, accounts, heads })
   const runnerMetrics = createRunnerMetrics(metrics)
@@ -113,6 +125,8 @@ export async function createChatService(
       await writer.drained()
       await consumer?.close()
       await writer.close()
+      await cursors.close()
+      shown.close()
       await heads.close()
       await accounts.close()
     },

@@ -63,3 +63,6 @@ export const writerBounds = {
   maxRecordBytes: 512 * 1024,
   replyTimeoutMs: 10_000,
 } as const
+
+/** REST waits for each position, so they are gathered no longer than an append takes. */
+export const cursorFlushMs = 5

@@ -106,6 +106,7 @@ const furtherCodes: Record<string, ErrorCode[]> = {
   'delete /v1/conversations/{id}/members/{userId}': ['forbidden', 'overloaded'],
   'patch /v1/conversations/{id}/members/{userId}': ['forbidden', 'overloaded'],
   'post /v1/conversations/{id}/messages': ['forbidden', 'id_conflict', 'overloaded'],
+  'put /v1/conversations/{id}/read': ['overloaded'],
 }
 
 function addProblems(operation: Operation, codes: readonly ErrorCode[]): void {

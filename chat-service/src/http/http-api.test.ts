@@ -108,6 +108,7 @@ test('the OpenAPI document is 3.1 and has every route, with examples that fit th
       '/v1/conversations/{id}/members',
       '/v1/conversations/{id}/members/{userId}',
       '/v1/conversations/{id}/messages',
+      '/v1/conversations/{id}/read',
       '/v1/gateway',
       '/v1/sessions',
       '/v1/sessions/{id}',

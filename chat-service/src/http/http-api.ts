@@ -9,6 +9,7 @@ import fastify, { type FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { Accounts } from '../accounts/accounts.ts'
 import type { Changes } from '../conversations/changes.ts'
+import type { ReadPositions } from '../conversations/read-positions.ts'
 import { mountSessionRoutes, mountSignInRoutes } from './account-routes.ts'
 import { requireCaller } from './authenticate.ts'
 import { mountConversationRoutes } from './conversation-routes.ts'
@@ -20,6 +21,7 @@ import type { HttpApp } from './http-app.ts'
 import { createHttpMetrics, type HttpMetrics } from './http-metrics.ts'
 import { mountMemberRoutes } from './member-routes.ts'
 import { failureOf, rawProblem, sendProblem } from './problems.ts'
+import { mountReadRoutes } from './read-routes.ts'
 import { readRequestForms } from './request-forms.ts'
 import { answers } from './schemas.ts'
 import { mountUserRoutes } from './user-routes.ts'
@@ -34,6 +36,7 @@ export interface HttpApiConfig {
 export interface HttpApiParts {
   accounts: Accounts
   changes: Changes
+  readPositions: ReadPositions
   database: Database
   log: Pick<Log, 'error'>
   metrics: Metrics
@@ -114,6 +117,7 @@ export async function createHttpApi(
     mountConversationRoutes(secured, parts)
     mountMemberRoutes(secured, parts.changes)
     mountHistoryRoutes(secured, parts)
+    mountReadRoutes(secured, parts.readPositions)
   })
   return app as FastifyInstance
 }

@@ -16,6 +16,7 @@ function createApi(): Promise<FastifyInstance> {
     {
       accounts: untouched,
       changes: untouched,
+      readPositions: untouched,
       database: untouched,
       log: { error: () => {} },
       metrics: createMetrics(),

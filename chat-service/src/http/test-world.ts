@@ -4,6 +4,7 @@ import type { Bus } from '@parley/platform/ports/bus'
 import type { Database } from '@parley/platform/ports/database'
 import { openTestDatabase, type TestDatabase } from '@parley/platform/postgres/test-database'
 import { createMetrics, type Metrics } from '@parley/platform/process/metrics'
+import type { Cursor } from '@parley/proto/cursor-records'
 import { type ErrorCode, errors as errorTable, type Failure } from '@parley/proto/errors'
 import { eventKindCodes } from '@parley/proto/event-frame'
 import { pack } from '@parley/proto/pack'
@@ -14,6 +15,8 @@ import { type Accounts, type AccountsConfig, createAccounts } from '../accounts/
 import { accountEntities } from '../accounts/entities.ts'
 import { createChanges } from '../conversations/changes.ts'
 import { createProjectedHeads, type ProjectedHeads } from '../conversations/projected-heads.ts'
+import { createReadPositions } from '../conversations/read-positions.ts'
+import { createShownPositions } from '../conversations/shown-positions.ts'
 import { createHttpApi } from './http-api.ts'
 
 export { schema001 }
@@ -79,6 +82,8 @@ export interface TestWorld {
   accounts: Accounts
   heads: ProjectedHeads
   writer: StubWriter
+  /** Positions that REST wrote; the stub behind it stores each as storage-worker would. */
+  cursors: Cursor[]
   metrics: Metrics
   /** What was logged as an error. */
   errors: unknown[]
@@ -112,11 +117,24 @@ export async function openTestWorld(
   const metrics = createMetrics()
   const errors: unknown[] = []
   const changes = createChanges({ writer, heads, database, users: accounts.users })
+  const cursors: Cursor[] = []
+  const shown = createShownPositions({ database })
+  const readPositions = createReadPositions({
+    cursors: {
+      advance(cursor) {
+        cursors.push(cursor)
+        return true
+      },
+      flushed: () => storePositions(database, cursors),
+    },
+    ...{ heads, shown, bus, database, logger: { debug() {} } },
+  })
   const app = await createHttpApi(
     { gatewayUrls: () => ['ws://127.0.0.1:8081/ws'] },
     {
       accounts,
       changes,
+      readPositions,
       database,
       log: { error: (what: unknown) => void errors.push(what) },
       metrics,
@@ -142,6 +160,7 @@ export async function openTestWorld(
     accounts,
     heads,
     writer,
+    cursors,
     metrics,
     errors,
     call,
@@ -157,12 +176,25 @@ export async function openTestWorld(
     },
     async close() {
       await app.close()
+      shown.close()
       await heads.close()
       await accounts.close()
       await bus.close()
       await tables.close()
     },
   }
+}
+
+async function storePositions(database: Database, cursors: readonly Cursor[]): Promise<void> {
+  await database.transaction(async (sql) => {
+    for (const { conversation, user, seq } of cursors) {
+      await sql.query(
+        `update members set read_seq = greatest(read_seq, $3)
+         where conversation_id = $1 and user_id = $2`,
+        [conversation, user, seq],
+      )
+    }
+  })
 }
 
 export interface StoredConversation {
