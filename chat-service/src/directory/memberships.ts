@@ -39,7 +39,7 @@ export async function listMemberships(
       `select u.place::int, m.id, m.head, m.from_seq, m.read_seq, m.member_count
        from unnest($1::uuid[]) with ordinality as u (id, place)
        cross join lateral (
-         select c.id, c.head, m.from_seq, m.read_seq, c.member_count, c.last_at
+         select c.id, c.head, m.from_seq, least(m.read_seq, c.head) as read_seq, c.member_count, c.last_at
          from members m join conversations c on c.id = m.conversation_id
          where m.user_id = u.id
          order by c.last_at desc, c.id
