@@ -20,9 +20,8 @@ export function openCommittedOffset(
   const key = nameKey(group, place.topic, place.partition)
   const name = `${group} on ${place.topic}/${place.partition}`
   let value = stored()
-  /** The highest asked for, which later commits in flight must not fall below. */
-  let asked = value ?? 0
-  let inFlight: Promise<unknown> = Promise.resolve()
+  /** Commits the disk has not answered yet. */
+  const inFlight = new Set<{ next: number; submitted: Promise<void> }>()
 
   function stored(): number | null {
     const bytes = parts.offsets.getBinary(key)
@@ -32,16 +31,22 @@ export function openCommittedOffset(
     return offset
   }
 
+  /** What a later commit must not fall below; of what was refused or dropped nothing stays. */
+  function asked(): number {
+    let highest = value ?? 0
+    for (const { next } of inFlight) highest = Math.max(highest, next)
+    return highest
+  }
+
   return {
     get value() {
       return value
     },
     async commit(next) {
-      if (!Number.isSafeInteger(next) || next < asked) {
-        throw new RangeError(`${name}: commit of ${next}, already committed ${asked}`)
+      if (!Number.isSafeInteger(next) || next < asked()) {
+        throw new RangeError(`${name}: commit of ${next}, already committed ${asked()}`)
       }
       if (next === value) return
-      asked = next
       const submitted = parts.writer.submit({
         kind: 'upkeep',
         bytes: 0,
@@ -51,14 +56,18 @@ export function openCommittedOffset(
         },
         recover() {
           value = stored()
-          asked = value ?? 0
         },
       })
-      inFlight = submitted.catch(() => {})
-      await submitted
+      const one = { next, submitted }
+      inFlight.add(one)
+      try {
+        await submitted
+      } finally {
+        inFlight.delete(one)
+      }
     },
     async settled() {
-      await inFlight
+      await Promise.allSettled([...inFlight].map(({ submitted }) => submitted))
     },
   }
 }

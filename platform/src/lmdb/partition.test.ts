@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { openCommittedOffset } from './committed-offsets.ts'
 import { type LogFile, openLogFile } from './log-file.ts'
 import { openPartition, type Partition } from './partition.ts'
-import { createWriter, type Writer } from './writer.ts'
+import { createWriter, type Write, type Writer } from './writer.ts'
 
 let folder: string
 let file: LogFile
@@ -31,14 +32,14 @@ async function openFile(): Promise<void> {
   })
 }
 
-function openZero(): Partition {
+function openZero(over: Writer = writer): Partition {
   return openPartition({
     topic: 'main',
     partition: 0,
     epoch: file.epoch,
     records: file.records('main', 0),
     meta: file.meta,
-    writer,
+    writer: over,
     maxRecordBytes: 100_000,
     maxReadBytes: 100_000,
     maxReadRecords: 100,
@@ -103,4 +104,65 @@ it('[LOG10] removing that was cut short goes on after the next opening', async (
   expect(again.earliest).toBe(2_000)
   await untilStored(0)
   expect(again.next).toBe(2_000)
+})
+
+/** A writer that holds every write back until the test lets it go on, or refuses it. */
+function heldWriter() {
+  const held: { go(): void; refuse(): void }[] = []
+  const over: Writer = {
+    submit: (write: Write) =>
+      new Promise((resolve, reject) => {
+        held.push({
+          go: () => void writer.submit(write).then(resolve, reject),
+          refuse: () => reject(new Error('nothing was written: the disk is full')),
+        })
+      }),
+    close: () => Promise.resolve(),
+  }
+  return { over, held }
+}
+
+it('[LOG10] a trim that was refused is tried again by the next one', async () => {
+  await openZero().append(records(10))
+  const { over, held } = heldWriter()
+  const partition = openZero(over)
+  const refused = partition.trim(4)
+  held[0]?.refuse()
+  await expect(refused).rejects.toThrow(/disk is full/)
+  expect(partition.earliest).toBe(0)
+  const again = partition.trim(4)
+  expect(held).toHaveLength(2)
+  held[1]?.go()
+  await again
+  expect(partition.earliest).toBe(4)
+})
+
+it('[LOG10] a lower trim beside a higher one in flight ends as that does', async () => {
+  await openZero().append(records(10))
+  const { over, held } = heldWriter()
+  const partition = openZero(over)
+  const failing = Promise.allSettled([partition.trim(6), partition.trim(4)])
+  for (const one of held) one.refuse()
+  expect((await failing).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  const earliestAtEnd: number[] = []
+  const waiting = [6, 4].map((before) =>
+    partition.trim(before).then(() => earliestAtEnd.push(partition.earliest)),
+  )
+  for (const one of held) one.go()
+  await Promise.all(waiting)
+  expect(earliestAtEnd).toEqual([6, 6])
+})
+
+it('[LOG6] a commit that was refused leaves nothing behind: a lower one is taken', async () => {
+  const { over, held } = heldWriter()
+  const place = { topic: 'main', partition: 0 }
+  const committed = openCommittedOffset({ offsets: file.offsets, writer: over }, 'group', place)
+  const refused = committed.commit(9)
+  held[0]?.refuse()
+  await expect(refused).rejects.toThrow(/disk is full/)
+  const lower = committed.commit(5)
+  await expect(committed.commit(4)).rejects.toThrow(RangeError)
+  held[1]?.go()
+  await Promise.all([lower, committed.settled()])
+  expect(committed.value).toBe(5)
 })

@@ -6,7 +6,7 @@ import type { Writer } from './writer.ts'
 /** Where a partition begins, and the removing of what lies before. */
 export interface Trimming {
   readonly earliest: number
-  /** Resolves when `earliest` is stored; does nothing when it is there already. */
+  /** Resolves when `earliest` is stored; does nothing when it is there already. Rejects when it was not stored. */
   trim(before: number): Promise<void>
   /** Ends the removing; what is left is removed after the next opening. */
   stop(): void
@@ -26,8 +26,8 @@ export function openTrimming(parts: {
   const { meta, stored, writer } = parts
   const key = nameKey('earliest', parts.topic, parts.partition)
   let earliest = readEarliest()
-  /** What trims in flight will make of `earliest`. */
-  let asked = earliest
+  /** Trims the disk has not answered yet. */
+  const inFlight = new Set<{ before: number; stored: Promise<void> }>()
   let removing = false
   let stopped = false
 
@@ -40,9 +40,20 @@ export function openTrimming(parts: {
   }
 
   async function trim(before: number): Promise<void> {
-    if (before <= asked) return
-    asked = before
-    await writer.submit({
+    if (before <= earliest) return
+    for (const higher of inFlight) if (higher.before >= before) return higher.stored
+    const one = { before, stored: store(before) }
+    inFlight.add(one)
+    try {
+      await one.stored
+    } finally {
+      inFlight.delete(one)
+    }
+    remove()
+  }
+
+  function store(before: number): Promise<void> {
+    return writer.submit({
       kind: 'upkeep',
       bytes: 0,
       put: () => [meta.put(key, encodeOffset(key, before))],
@@ -51,10 +62,8 @@ export function openTrimming(parts: {
       },
       recover() {
         earliest = readEarliest()
-        asked = earliest
       },
     })
-    remove()
   }
 
   /** One step after the other until nothing before `earliest` is left; a failed step waits for the next trim. */

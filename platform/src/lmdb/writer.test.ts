@@ -119,7 +119,7 @@ it('[G8] a disk that does not answer: writes reject as unknown, more are refused
   first.commit()
   const deadline = Date.now() + 2_000
   while (events.length === 0 && Date.now() < deadline) await new Promise(setImmediate)
-  expect(events).toEqual(['recover a'])
+  expect(events).toEqual(['recover a', 'recover b'])
   const next = writer.submit(write('d'))
   const second = await transaction(1)
   second.commit()

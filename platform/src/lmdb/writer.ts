@@ -22,7 +22,7 @@ export interface Write {
   put(): Promise<boolean>[]
   /** Called once the changes are durable and before `submit` resolves, in the order of `submit`. */
   done(): void
-  /** Called when the changes of a failed transaction must be looked up: they are there or not. */
+  /** Called when the changes of a failed or dropped write must be looked up: they are there or not. */
   recover(): void
 }
 
@@ -54,10 +54,11 @@ export function createWriter(root: Root, limits: WriterLimits): Writer {
     if (error === 'late') {
       stalled = true
       const unknown = new Error(`${noAnswer}: unknown whether this was written`)
-      queue.settle([...batch, ...queue.takeAll()], unknown)
+      const dropped = [...batch, ...queue.takeAll()]
+      queue.settle(dropped, unknown)
       await committed
       stalled = false
-      return recover(batch)
+      return recover(dropped)
     }
     recover(batch)
     const upkeep = batch.filter(({ write }) => write.kind === 'upkeep')
