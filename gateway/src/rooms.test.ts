@@ -4,11 +4,16 @@ import type { MembershipAnswer, Reader, RoomSink, Run } from './reader.ts'
 import { Room } from './rooms.ts'
 
 const frame = (seq: number) => new Uint8Array([seq])
-const run = (first: number, last: number, removed: Run['removed'] = []): Run => ({
+const run = (
+  first: number,
+  last: number,
+  removed: Run['removed'] = [],
+  joined: number = 0,
+): Run => ({
   first,
   frames: Array.from({ length: last - first + 1 }, (_, i) => frame(first + i)),
   removed,
-  joined: 0,
+  joined,
   updated: 0,
 })
 
@@ -192,6 +197,29 @@ describe('joining', () => {
     room.introduce(reader)
     room.publish(run(7, 7))
     expect(r.told).toEqual([{ gap: 6 }, { event: 7 }])
+  })
+
+  test('by a notice that comes behind its event gets that event, as long as it is kept', () => {
+    const r = recorder()
+    const room = new Room('c', 3, r.sink)
+    room.publish(run(4, 6, [], 5))
+    room.publish(run(7, 7))
+    room.introduce(room.admit('link', 'ann', 5))
+    expect(r.told).toEqual(events(5, 7))
+    room.tick()
+    room.tick()
+    room.introduce(room.admit('late', 'ann', 5))
+    expect(r.told.slice(3)).toEqual([{ gap: 7 }])
+  })
+
+  test('[G6] by a notice that comes behind its event and a removal does not get what is kept', () => {
+    const r = recorder()
+    const room = new Room('c', 3, r.sink)
+    room.publish(run(4, 6, [{ seq: 6, user: 'ann' }], 5))
+    const reader = room.admit('link', 'ann', 5)
+    room.introduce(reader)
+    expect(r.told).toEqual([])
+    expect(reader.state).toBe('held')
   })
 
   test('by a notice of an event far ahead is told a gap for what it does not see go by', () => {
@@ -427,7 +455,10 @@ class World {
     const removed = this.changes.filter(
       (c) => c.type === 'removed' && c.seq >= first && c.seq <= last,
     )
-    return run(first, last, removed)
+    const joined = this.changes.findLast(
+      (c) => c.type === 'added' && c.seq >= first && c.seq <= last,
+    )
+    return run(first, last, removed, joined?.seq)
   }
 
   notice(change: Change): void {

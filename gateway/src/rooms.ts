@@ -26,8 +26,7 @@ export class Room<C> {
   active = false
   readonly #sink: RoomSink<C>
   readonly #observed: Observed
-  #resuming = 0
-  #recent: RecentFrames | null = null
+  readonly #recent = new RecentFrames()
   readonly #rumour = new Rumour()
   readonly #ending = new Set<Reader<C>>()
 
@@ -62,16 +61,17 @@ export class Room<C> {
    * Binds a connection whose user was added by event `seq` and not `removedSince`. It gets nothing before `introduce`.
    */
   admit(connection: C, user: string, seq: number): Reader<C> {
-    // The event itself may still be to come by.
-    const reader = this.#bind(connection, user, seq === this.head + 1 ? seq - 1 : seq)
+    const seen = seq <= this.head
+    const proven = !seen || this.head === seq || this.#observed.proves(user, seq)
+    // The event itself is still to come by, or is kept.
+    const whole = seq === this.head + 1 || (seen && proven && this.#recent.from(seq) !== null)
+    const reader = this.#bind(connection, user, whole ? seq - 1 : seq)
     reader.introduced = false
     reader.since = seq
-    if (seq <= this.head) {
-      reader.owed = true
-      if (this.head > seq && !this.#observed.proves(user, seq)) this.#hold(reader)
-      else reader.next = this.head + 1
-    } else if (reader.next > seq) reader.owed = true
-    else this.resume(reader)
+    reader.owed = !whole
+    if (whole) this.#withhold(reader)
+    else if (!proven) this.#hold(reader)
+    else reader.next = Math.max(seq, this.head) + 1
     return reader
   }
 
@@ -120,7 +120,7 @@ export class Room<C> {
   }
 
   leave(reader: Reader<C>): void {
-    if (reader.state === 'resuming') this.#resumed()
+    if (reader.state === 'resuming') this.#recent.release()
     reader.state = 'gone'
     this.readers.delete(reader)
     this.#ending.delete(reader)
@@ -138,7 +138,7 @@ export class Room<C> {
     this.active = true
     if (run.first > before + 1) this.#forget(run.first)
     this.head = last
-    this.#recent?.add(run, before)
+    this.#recent.add(run, before)
     const removals = this.#observed.note(run, before, last)
     for (const reader of this.readers) {
       const removal = removals?.get(reader.user)?.find((seq) => seq >= reader.next) ?? 0
@@ -174,6 +174,7 @@ export class Room<C> {
       reader.waitedTicks += 1
       if (reader.waitedTicks > 1) this.#end(reader, reader.until)
     }
+    this.#recent.tick()
     if (this.#rumour.head > this.head && this.#rumour.overdue()) this.announce(this.#rumour.head)
   }
 
@@ -206,29 +207,25 @@ export class Room<C> {
   /** Withholds a live reader's events until `resumed`. False when it is not in a state to resume. */
   resume(reader: Reader<C>): boolean {
     if (reader.state !== 'live' || reader.owed) return false
-    reader.state = 'resuming'
-    this.#resuming += 1
-    this.#recent ??= new RecentFrames(this.head + 1)
+    this.#withhold(reader)
     return true
   }
 
   /** Its page went out up to `last` (null: it could not be read): the reader goes on from there, or is told a gap. */
   resumed(reader: Reader<C>, last: number | null): void {
     if (reader.state !== 'resuming') return
-    const recent = this.#recent
-    reader.state = 'live'
     const whole = last !== null && last >= reader.next - 1
-    if (whole && (last >= this.head || (recent !== null && recent.first <= last + 1))) {
-      reader.next = last + 1
-      if (recent !== null && last < this.head) {
-        reader.next = this.head + 1
-        reader.owed = !this.#sink.deliver(reader, recent.run(), last + 1, this.head)
-      }
+    const kept = whole ? this.#recent.from(last + 1) : null
+    reader.state = 'live'
+    if (whole && last >= this.head) reader.next = last + 1
+    else if (whole && kept !== null) {
+      reader.next = this.head + 1
+      reader.owed = !this.#sink.deliver(reader, kept, last + 1, this.head)
     } else {
       reader.next = Math.max(reader.next, this.head + 1)
       this.#tell(reader)
     }
-    this.#resumed()
+    this.#recent.release()
   }
 
   /** The directory does not show the reader's membership any more: asks anew before anything else is sent. */
@@ -274,7 +271,7 @@ export class Room<C> {
   }
 
   #hold(reader: Reader<C>): void {
-    if (reader.state === 'resuming') this.#resumed()
+    if (reader.state === 'resuming') this.#recent.release()
     reader.state = 'held'
     reader.owed = true
     this.#ask(reader, false)
@@ -295,13 +292,13 @@ export class Room<C> {
     reader.owed = !reader.introduced || !this.#sink.gap(reader, reader.next - 1)
   }
 
-  #resumed(): void {
-    this.#resuming -= 1
-    if (this.#resuming === 0) this.#recent = null
+  #withhold(reader: Reader<C>): void {
+    reader.state = 'resuming'
+    this.#recent.hold(this.head)
   }
 
   #forget(observedFrom: number): void {
     this.#observed.forget(observedFrom)
-    if (this.#recent !== null) this.#recent = new RecentFrames(observedFrom)
+    this.#recent.forget(observedFrom)
   }
 }
