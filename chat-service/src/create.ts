@@ -85,7 +85,15 @@ export async function createChatService(
   })
   const cursors = createCursorWriter({ log, logger, metrics, flushMs: cursorFlushMs })
   const shown = createShownPositions({ database: db })
-  const readPositions = createReadPositions({ cursors, heads, shown, bus, database: db, logger })
+  const readPositions = createReadPositions({
+    log,
+    cursors,
+    heads,
+    shown,
+    bus,
+    database: db,
+    logger,
+  })
   const changes = createChanges({ writer, heads, database: db, users: accounts.users })
   const http = await createHttpApi(
     { gatewayUrls: config.gatewayUrls, maxConnections: config.maxHttpConnections },
@@ -106,8 +114,12 @@ export async function createChatService(
         {
           log,
           source: createPostgresStateSource(db, parts.epoch),
-          replies: new ReplySender(rpc, logger, replyBounds),
-          fanOut: new FanOut(bus, logger),
+          replies: new ReplySender(rpc, {
+            logger,
+            bounds: replyBounds,
+            givenUp: runnerMetrics.repliesGivenUp,
+          }),
+          fanOut: new FanOut(bus, logger, runnerMetrics.publishesLost),
           logger,
           metrics: runnerMetrics,
           epoch: parts.epoch,

@@ -3,10 +3,12 @@ import { createMemoryBus } from '@parley/platform/memory/bus'
 import type { Bus } from '@parley/platform/ports/bus'
 import { createMetrics } from '@parley/platform/process/metrics'
 import type { Cursor } from '@parley/proto/cursor-records'
+import { failure } from '@parley/proto/errors'
 import { channels, decodeConversationPayload, decodeUserNotice } from '@parley/proto/fan-out'
 import type { Event, EventBody, EventKind } from '@parley/proto/frames'
 import { newId } from '@parley/proto/ids'
 import { partitionOf } from '@parley/proto/partition'
+import { topics } from '@parley/proto/record-headers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { listConversations } from './conversation-list.ts'
 import { createProjectedHeads, type ProjectedHeads } from './projected-heads.ts'
@@ -62,7 +64,8 @@ afterEach(() => close(), 30_000)
 function readPositions(parts: Partial<ReadPositionsParts>): ReadPositions {
   const cursors = { advance: () => true, flushed: async () => {} }
   const { db: database } = tables
-  return createReadPositions({ cursors, heads, shown, bus, database, logger: quiet, ...parts })
+  const { log } = stack
+  return createReadPositions({ cursors, log, heads, shown, bus, database, logger: quiet, ...parts })
 }
 
 /** A conversation as the log has it. */
@@ -119,6 +122,33 @@ describe('read positions over REST', { timeout: 30_000 }, () => {
     await happens('message', { text: 'just seen' })
     expect(await answered).toEqual(ok)
     expect(await entryOf(bob, id)).toMatchObject({ head: 3, read: 3, unread: 0 })
+  })
+
+  test('[G9] while the projection is behind nobody knows the head, so nothing is cut off', async () => {
+    const { id, created } = conversationOf([ada, bob])
+    await created(1)
+    const who = { user: bob, conversation: id }
+    const unreached = { waitFor: async () => failure('unavailable', 'not yet') }
+    const next = (await stack.log.range(topics.events, partitionOf(id, partitions))).next
+    const ending = (end: () => Promise<number>) => ({
+      partitions: () => partitions,
+      range: async () => ({ earliest: 0, next: await end() }),
+    })
+    const behind = [async () => next + 1, () => Promise.reject(new Error('away'))]
+    for (const end of behind) {
+      const lagging = readPositions({ heads: unreached, log: ending(end) })
+      expect(await lagging.advance(who, 3)).toMatchObject({ code: 'unavailable' })
+    }
+    const even = readPositions({
+      heads: unreached,
+      log: ending(async () => next),
+      shown: { waitFor: async () => 'shown' },
+    })
+    expect(await even.advance(who, 3)).toEqual(ok)
+    const busy = { waitFor: async () => failure('overloaded', 'too many') }
+    expect(await readPositions({ heads: busy }).advance(who, 3)).toMatchObject({
+      code: 'overloaded',
+    })
   })
 
   test('[P4] the user’s devices and, in small conversations, the others are told; an old position is told nobody', async () => {

@@ -1,16 +1,20 @@
 import type { CursorWriter } from '@parley/platform/cursor-writer/cursor-writer'
 import type { Bus } from '@parley/platform/ports/bus'
 import type { Database } from '@parley/platform/ports/database'
+import type { Log } from '@parley/platform/ports/log'
 import type { Log as Logger } from '@parley/platform/process/logs'
 import { type Failure, failure } from '@parley/proto/errors'
 import { channels, encodeConversationSignal, encodeUserNotice } from '@parley/proto/fan-out'
 import { limits } from '@parley/proto/limits'
+import { partitionOf } from '@parley/proto/partition'
+import { topics } from '@parley/proto/record-headers'
 import { type MembershipRow, outside, readMembership } from './membership.ts'
 import type { ProjectedHeads } from './projected-heads.ts'
 import type { ShownPositions } from './shown-positions.ts'
 
 export interface ReadPositionsParts {
   cursors: Pick<CursorWriter, 'advance' | 'flushed'>
+  log: Pick<Log, 'partitions' | 'range'>
   heads: Pick<ProjectedHeads, 'waitFor'>
   shown: Pick<ShownPositions, 'waitFor'>
   bus: Pick<Bus, 'publish'>
@@ -30,20 +34,61 @@ export interface ReadPositions {
 
 type Read = { ok: true } | Failure
 
+/** Where a partition of the events log ended. */
+interface EventsEnd {
+  partition: number
+  next: number
+}
+
 /** From here on positions are not shown to others: each would cost as many deliveries as there are members. */
 const shownToMembers = 100
 const shownWithinMs = 5_000
 const retryAfterMs = 1_000
 
+const behind = failure('unavailable', 'the head is not known here yet', retryAfterMs)
 const unknown = failure('unavailable', 'the position is not known to be kept yet', retryAfterMs)
 const late = failure('unavailable', 'the position is kept, but not yet readable', retryAfterMs)
 const full = failure('overloaded', 'too many positions wait', retryAfterMs)
 
 export function createReadPositions(parts: ReadPositionsParts): ReadPositions {
-  const { cursors, heads, shown, bus, database, logger } = parts
+  const { cursors, log, heads, shown, bus, database, logger } = parts
 
   function membership(user: string, conversation: string): Promise<MembershipRow | undefined> {
     return database.snapshot((sql) => readMembership(sql, user, conversation))
+  }
+
+  /**
+   * Waits for a head that the user may have seen live. What doesn't come in time is beyond the head, but only when all
+   * that stood in the log before is projected; else nobody here knows the head.
+   */
+  async function awaitHead(conversation: string, seq: number): Promise<Failure | undefined> {
+    const end = await eventsEnd(conversation)
+    if (end === undefined) return behind
+    const reached = await heads.waitFor(conversation, seq, limits.syncWaitMs)
+    if (reached.ok) return undefined
+    if (reached.code === 'overloaded') return reached
+    return (await isProjected(end)) ? undefined : behind
+  }
+
+  async function eventsEnd(conversation: string): Promise<EventsEnd | undefined> {
+    const partition = partitionOf(conversation, log.partitions(topics.events))
+    try {
+      return { partition, next: (await log.range(topics.events, partition)).next }
+    } catch (error) {
+      logger.debug({ err: error, partition }, 'the end of the events log can not be read')
+      return undefined
+    }
+  }
+
+  async function isProjected({ partition, next }: EventsEnd): Promise<boolean> {
+    const [row] = await database.snapshot((sql) =>
+      sql.query<{ next_event: number }>(
+        'select next_event from partition_checkpoints where partition = $1',
+        [partition],
+        'events-projected',
+      ),
+    )
+    return (row?.next_event ?? 0) >= next
   }
 
   /** Shown and forgotten ([G10]): to the user's own devices, and to the others where they are few. */
@@ -65,9 +110,8 @@ export function createReadPositions(parts: ReadPositionsParts): ReadPositions {
       let member = await membership(user, conversation)
       if (member === undefined) return outside
       if (seq > member.head) {
-        // What the user has seen live may not be projected yet; what doesn't come in time is beyond the head.
-        const reached = await heads.waitFor(conversation, seq, limits.syncWaitMs)
-        if (!reached.ok && reached.code === 'overloaded') return reached
+        const refused = await awaitHead(conversation, seq)
+        if (refused !== undefined) return refused
         member = await membership(user, conversation)
         if (member === undefined) return outside
       }

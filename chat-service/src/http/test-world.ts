@@ -127,6 +127,7 @@ export async function openTestWorld(
       },
       flushed: () => storePositions(database, cursors),
     },
+    log: { partitions: () => 4, range: async () => ({ earliest: 0, next: 0 }) },
     ...{ heads, shown, bus, database, logger: { debug() {} } },
   })
   const app = await createHttpApi(
