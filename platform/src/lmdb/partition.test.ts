@@ -153,7 +153,7 @@ it('[LOG10] a lower trim beside a higher one in flight ends as that does', async
   expect(earliestAtEnd).toEqual([6, 6])
 })
 
-it('[LOG6] a commit that was refused leaves nothing behind: a lower one is taken', async () => {
+it('[LOG7] a commit that was refused leaves nothing behind: a lower one is taken', async () => {
   const { over, held } = heldWriter()
   const place = { topic: 'main', partition: 0 }
   const committed = openCommittedOffset({ offsets: file.offsets, writer: over }, 'group', place)
