@@ -8,6 +8,8 @@ import type { CommandDraft, OnReply } from './command-writer.ts'
 export interface Pending {
   readonly command: Command
   readonly partition: number
+  /** When it was taken in, by a clock that never steps: the one that waiting is measured by. */
+  readonly sinceMs: number
   /** At least what the command takes in a record. */
   readonly bytes: number
   readonly onReply: OnReply
@@ -56,10 +58,13 @@ export class CommandBatches {
     return this.#unanswered.size
   }
 
-  /** Stamps a command and queues it, or refuses it with nothing kept. `at` is milliseconds since 1970. */
+  /**
+   * Stamps a command and queues it, or refuses it with nothing kept. `at` is milliseconds since 1970 and may step;
+   * `sinceMs` must not fall from one offer to the next.
+   */
   offer(
     draft: CommandDraft,
-    at: number,
+    { at, sinceMs }: { at: number; sinceMs: number },
     onReply: OnReply,
   ): { ok: true; partition: number } | Failure {
     if (idTime(draft.id) > at + limits.idAheadMs) {
@@ -73,7 +78,7 @@ export class CommandBatches {
     }
     command.correlation = this.#freeCorrelation()
     const partition = this.#bounds.partitionOf(draft.conversation)
-    const pending: Pending = { command, partition, bytes, onReply, state: 'queued' }
+    const pending: Pending = { command, partition, sinceMs, bytes, onReply, state: 'queued' }
     this.#unanswered.set(command.correlation, pending)
     this.waitingBytes += bytes
     this.#queue(partition).waiting.push(pending)
@@ -121,11 +126,11 @@ export class CommandBatches {
     return pending
   }
 
-  /** Everyone who was taken in at or before a time, and whoever would overtake those that never left. */
-  expire(at: number): Pending[] {
+  /** Everyone who was taken in at or before `sinceMs`, and whoever would overtake those that never left. */
+  expire(sinceMs: number): Pending[] {
     const late: Pending[] = []
     for (const pending of this.#unanswered.values()) {
-      if (pending.command.at > at) break
+      if (pending.sinceMs > sinceMs) break
       late.push(pending)
     }
     const neverLeft = late.filter((pending) => pending.state === 'queued')

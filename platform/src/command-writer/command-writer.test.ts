@@ -187,22 +187,45 @@ describe('answers', () => {
 
   test('[G8] no reply in time is `unavailable`, and who never left is not written later', async () => {
     const { log, appends, commands } = steeredLog()
-    let now = 1_000
-    const { writer } = writerOn(log, { now: () => now, replyTimeoutMs: 40 })
+    let elapsed = 1_000
+    const { writer } = writerOn(log, { elapsedMs: () => elapsed, replyTimeoutMs: 40 })
     const replies: string[] = []
     const note = (frame: Ack | ErrorFrame) => void replies.push(frame.type)
     const old = { id: '00000000-0000-7000-8000-000000000000' }
     writer.submit(send('in flight', old), note)
     await vi.waitFor(() => expect(appends).toHaveLength(1))
     writer.submit(send('queued', old), note)
-    now = 1_030
+    elapsed = 1_030
     writer.submit(send('queued later', old), note)
     writer.submit(send('elsewhere', { ...old, conversation: newId() }), note)
-    now = 1_045
+    elapsed = 1_045
     await vi.waitFor(() => expect(replies).toEqual(['error', 'error', 'error']))
     appends[0]?.end()
     await vi.waitFor(() => expect(appends).toHaveLength(2))
     expect(commands(1).map(textOf)).toEqual(['elsewhere'])
+  })
+
+  test('[G8] replies are timed by a clock that never steps, `at` by the one that may', async () => {
+    const { log, appends, commands } = steeredLog()
+    let [now, elapsed] = [1_900_003_600_000, 5_000]
+    const { writer } = writerOn(log, {
+      now: () => now,
+      elapsedMs: () => elapsed,
+      replyTimeoutMs: 40,
+    })
+    const answered: string[] = []
+    const note = (name: string) => () => void answered.push(name)
+    writer.submit(send('before'), note('before'))
+    now -= 3_600_000
+    elapsed += 20
+    writer.submit(send('after'), note('after'))
+    await vi.waitFor(() => expect(appends).toHaveLength(1))
+    expect(commands(0).map(({ at }) => at)).toEqual([1_900_003_600_000, 1_900_000_000_000])
+    elapsed += 20
+    await vi.waitFor(() => expect(answered).toEqual(['before']))
+    elapsed += 20
+    await vi.waitFor(() => expect(answered).toEqual(['before', 'after']))
+    appends[0]?.end()
   })
 
   test('close answers everyone who waits and refuses the rest', async () => {
@@ -282,7 +305,7 @@ test('[G5] any appends, rejections and timeouts: answered once, and nobody overt
           if (stopped.has(target)) continue
           to.set(id, target)
           const draft = send('x', { id, conversation: target })
-          if (batches.offer(draft, now, () => {}).ok) offered.push(id)
+          if (batches.offer(draft, { at: now, sinceMs: now }, () => {}).ok) offered.push(id)
           else stopped.add(target)
         } else if (what === 'take') {
           const batch = batches.take(who)

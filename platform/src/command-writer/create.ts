@@ -19,8 +19,10 @@ export interface CommandWriterOptions {
   address: string
   /** [R12] Stamped into every command. */
   rules: number
-  /** Milliseconds since 1970; stamped as `at`, and what replies are timed by. The system's clock unless told. */
+  /** Milliseconds since 1970; stamped as `at`. The system's clock unless told; it may step. */
   now?: () => number
+  /** Milliseconds since some moment, never falling: what replies are timed by. `performance.now` unless told. */
+  elapsedMs?: () => number
   /** Commands taken in and not answered; beyond, `overloaded`. */
   maxWaiting: number
   maxWaitingBytes: number
@@ -35,6 +37,7 @@ const msgpack = codecFor('parley.v1.msgpack')
 
 export function createCommandWriter(options: CommandWriterOptions): CommandWriter {
   const { log, logger, replyTimeoutMs, now = Date.now } = options
+  const { elapsedMs = () => performance.now() } = options
   const partitions = log.partitions(topics.commands)
   const metrics = commandWriterMetrics(options.metrics)
   const batches = new CommandBatches({
@@ -50,7 +53,7 @@ export function createCommandWriter(options: CommandWriterOptions): CommandWrite
   let sweep: NodeJS.Timeout | null = null
 
   function settle(pending: Pending, frame: Ack | ErrorFrame, bytes: Uint8Array): void {
-    metrics.answered(frame.type === 'ack' ? 'ack' : frame.code, now() - pending.command.at)
+    metrics.answered(frame.type === 'ack' ? 'ack' : frame.code, elapsedMs() - pending.sinceMs)
     try {
       pending.onReply(frame, bytes)
     } catch (error) {
@@ -78,7 +81,7 @@ export function createCommandWriter(options: CommandWriterOptions): CommandWrite
   function startSweep(): void {
     sweep ??= setInterval(
       () => {
-        const late = batches.expire(now() - replyTimeoutMs)
+        const late = batches.expire(elapsedMs() - replyTimeoutMs)
         if (late.length > 0) giveUp(late, 'no reply came in time: the outcome is unknown')
       },
       Math.max(1, Math.min(500, replyTimeoutMs / 4)),
@@ -130,7 +133,7 @@ export function createCommandWriter(options: CommandWriterOptions): CommandWrite
   return {
     submit(draft, onReply) {
       if (closed) return failure('unavailable', 'this process is going away')
-      const offered = batches.offer(draft, now(), onReply)
+      const offered = batches.offer(draft, { at: now(), sinceMs: elapsedMs() }, onReply)
       if (!offered.ok) return offered
       startSweep()
       schedule(offered.partition)
