@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { DatabaseUnavailable } from '@parley/platform/ports/database'
+import { isTransient } from '@parley/platform/postgres/transient'
 
 /** The partition was taken away, or the process stops: nothing went wrong. */
 export class AssignmentEnded extends Error {
@@ -31,17 +31,4 @@ export async function whileAway<T>(work: () => Promise<T>, options: RetryOptions
       await delay(Math.random() * boundMs, undefined, { signal }).catch(() => {})
     }
   }
-}
-
-/**
- * SQLSTATE classes that say "again later" of a transaction that did nothing wrong: 40 (deadlock, serialization), 53 (disk
- * or memory full), 55 (a lock not available), 57 (cancelled by a timeout or an operator), 58 (the server's own I/O).
- * PostgreSQL manual, appendix A.
- */
-const transientState = /^(40|53|55|57|58)...$/
-
-function isTransient(error: unknown): boolean {
-  if (error instanceof DatabaseUnavailable) return true
-  const { code } = error as { code?: unknown }
-  return typeof code === 'string' && transientState.test(code)
 }

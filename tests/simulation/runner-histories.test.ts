@@ -181,6 +181,11 @@ class History {
     for (const event of this.world.published) {
       expect(event, 'published').toEqual(events.get(`${event.conversation}/${event.seq}`))
     }
+    const published = new Set(this.world.published.map((e) => `${e.conversation}/${e.seq}`))
+    expect(
+      [...events.keys()].filter((place) => !published.has(place)),
+      'never published',
+    ).toEqual([])
     this.#judgeReplies(outcomes, events)
   }
 

@@ -80,6 +80,20 @@ describe('what is said of positions', () => {
     expect(replyTo(world, 0)).toMatchObject([{ type: 'error', code: 'not_found' }])
   })
 
+  it('[R2] what was covered stays covered: a taken over owner says no less than C', async () => {
+    const world = new RunnerWorld()
+    const [known, other] = [newId(), newId()]
+    await past(world, [createGroup(known), createGroup(other)])
+    const owner = await world.own()
+    await owner.reader.read(world.log.of('parley.commands').slice(0, 1))
+    await until(() => world.database.loads === 2, 'the first conversation loaded')
+    world.database.away = true
+    world.write([send(known, 'a')])
+    await owner.reader.read(world.log.of('parley.commands').slice(1, 3))
+    await until(() => events(world).length === 3, 'the known conversation goes on')
+    expect(upTo(world)).toEqual({ offset: 2, index: 0 })
+  })
+
   it('[R3] one append is in flight; one in doubt is repeated, so records double and none misses', async () => {
     const world = new RunnerWorld()
     const c = newId()
@@ -269,6 +283,85 @@ describe('what needs the database', () => {
     expect(seqs).toMatchObject([{ seq: 1 }, { seq: 2 }, { seq: 3 }, { seq: 4 }])
   })
 
+  it('[G8] at the bound of events not yet appended the partition pauses, and goes on after', async () => {
+    const world = new RunnerWorld({ maxUnappendedBytes: 10 })
+    let release = (): void => undefined
+    world.log.hold = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    world.write([createGroup(newId())])
+    const owner = await world.own()
+    await owner.feed.all()
+    await answered(world, 1)
+    world.write([createGroup(newId())])
+    let taken = false
+    const fed = owner.feed.all().then(() => {
+      taken = true
+    })
+    for (let n = 0; n < 20; n++) await turn()
+    expect(taken).toBe(false)
+    release()
+    await fed
+    await appended(world, 2)
+  })
+
+  it('[G8] at twice its weight the partition pauses until more is stored', async () => {
+    const world = new RunnerWorld({ maxWeight: 4 })
+    const c = newId()
+    world.write([createGroup(c)])
+    const owner = await world.own()
+    await owner.feed.all()
+    await answered(world, 1)
+    world.write([send(c, 'a'), send(c, 'b')])
+    let taken = false
+    const fed = owner.feed.all().then(() => {
+      taken = true
+    })
+    await answered(world, 3)
+    for (let n = 0; n < 20; n++) await turn()
+    expect(taken).toBe(false)
+    await appended(world, 2)
+    projectAll(world)
+    await fed
+  })
+
+  it('[G8] too much for one snapshot is loaded in several', async () => {
+    const world = new RunnerWorld()
+    const ids = [newId(), newId(), newId()]
+    await past(world, ids.map(createGroup))
+    projectAll(world)
+    world.database.leave = (requests) => requests.slice(1).map((r) => r.conversation)
+    const next = await world.own()
+    world.write(ids.map((id) => send(id, 'a')))
+    const loads = world.database.loads
+    await next.feed.all()
+    await answered(world, 6)
+    expect(world.database.loads).toBe(loads + 3)
+    expect([3, 4, 5].map((n) => replyTo(world, n)[0])).toMatchObject([
+      { seq: 2 },
+      { seq: 2 },
+      { seq: 2 },
+    ])
+  })
+
+  it('[R5] what comes from the database after the assignment’s end tells nothing', async () => {
+    const world = new RunnerWorld()
+    let release = (): void => undefined
+    world.database.hold = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    world.write([createGroup(newId())])
+    const owner = await world.own()
+    await owner.feed.all()
+    await until(() => world.database.loads === 1, 'loading')
+    owner.assignment.end()
+    release()
+    await owner.reader.revoked()
+    for (let n = 0; n < 20; n++) await turn()
+    expect(world.replies).toEqual([])
+    expect(world.published).toEqual([])
+  })
+
   it('[R13] a conversation leaves memory only once it is stored', async () => {
     const world = new RunnerWorld({ maxWeight: 10 })
     const [first, second] = [newId(), newId()]
@@ -308,6 +401,31 @@ describe('what can’t go on', () => {
     world.write([createGroup(newId())])
     await expect(owner.feed.all()).rejects.toThrow(/rules 99/)
     expect(upTo(world)).toBeUndefined()
+  })
+
+  it('a state that can’t be read stops the partition instead of being asked for for ever', async () => {
+    const world = new RunnerWorld()
+    world.database.broken = new Error('no event kind has the number 77')
+    world.write([createGroup(newId())])
+    const owner = await world.own()
+    await owner.feed.all()
+    await until(() => owner.failures.length > 0, 'the partition stopped')
+    expect(owner.failures[0]?.message).toMatch(/number 77/)
+  })
+
+  it('what stands before a record that can’t be decided is told and appended', async () => {
+    const world = new RunnerWorld()
+    const c = newId()
+    world.write([createGroup(c)])
+    const owner = await world.own()
+    await owner.feed.all()
+    await answered(world, 1)
+    world.write([send(c, 'good'), { ...send(c, 'strange'), rules: 99 } as Draft])
+    await expect(owner.feed.all()).rejects.toThrow(/rules 99/)
+    await answered(world, 2)
+    expect(replyTo(world, 1)).toMatchObject([{ type: 'ack', seq: 2 }])
+    await until(() => events(world).length === 2, 'the good one appended')
+    expect(upTo(world)).toEqual({ offset: 1, index: 1 })
   })
 
   it('[R14] an append that can never succeed stops the partition', async () => {

@@ -35,6 +35,12 @@ export class SimulatedDatabase implements StateSource {
   /** When set, the next snapshots are of that earlier moment, as from a replica that lags. */
   stale: Moment | undefined
   loads = 0
+  /** Conversations that a load leaves for the next one, as too much at once. */
+  leave: (requests: LoadRequest[]) => string[] = () => []
+  /** What a load rejects with, where a test says so. */
+  broken: Error | undefined
+  /** Loads wait here while it is set. */
+  hold: Promise<void> | undefined
   readonly #log: SimulatedLog
   readonly #keep: number
   readonly #conversations = new Map<string, ConversationState>()
@@ -90,15 +96,18 @@ export class SimulatedDatabase implements StateSource {
   async load(_partition: number, requests: LoadRequest[]): Promise<Loaded> {
     await this.#answer()
     this.loads += 1
+    await this.hold
+    if (this.broken !== undefined) throw this.broken
     const moment = this.stale ?? this.moment()
     const states: Loaded['states'] = new Map()
     const lookups: Loaded['lookups'] = new Map()
+    const left = new Set(this.leave(requests))
     for (const request of requests) {
       const stored = moment.conversations.get(request.conversation)
       for (const id of request.ids) {
         lookups.set(lookupKey(request.conversation, id), foundIn(stored, id))
       }
-      if (!request.state || stored === undefined) continue
+      if (!request.state || stored === undefined || left.has(request.conversation)) continue
       const kept = new Map([...stored.kept].slice(-this.#keep))
       const floor = loadedFloor(stored.head, kept)
       const state = { ...copyOf(stored), kept: new Map(), deleted: new Map(), floor }
@@ -106,7 +115,7 @@ export class SimulatedDatabase implements StateSource {
       states.set(request.conversation, state)
     }
     await Promise.resolve()
-    return { checkpoint: moment.checkpoint, states, lookups }
+    return { checkpoint: moment.checkpoint, states, left, lookups }
   }
 
   async #answer(): Promise<void> {

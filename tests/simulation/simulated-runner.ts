@@ -70,12 +70,12 @@ export class RunnerWorld {
     this.#parts = {
       log: this.log,
       source: this.database,
-      replies: new ReplySender(this.#rpc, logger, {
-        maxWaiting: 10_000,
-        maxBatch: 100,
-        timeoutMs: 1_000,
+      replies: new ReplySender(this.#rpc, {
+        logger,
+        bounds: { maxWaiting: 10_000, maxBatch: 100, timeoutMs: 1_000 },
+        givenUp: metrics.repliesGivenUp,
       }),
-      fanOut: new FanOut(this.#bus(), logger),
+      fanOut: new FanOut(this.#bus(), logger, metrics.publishesLost),
       logger,
       epoch: 1,
       now: () => Date.now(),

@@ -1,5 +1,5 @@
 import { createMemoryBus } from '@parley/platform/memory/bus'
-import { encodeEventFrame } from '@parley/proto/event-frame'
+import { decodeEventFrame, encodeEventFrame } from '@parley/proto/event-frame'
 import {
   type ConversationPublish,
   channels,
@@ -28,7 +28,7 @@ async function published(events: Partial<Event>[]) {
       notices.push([user, decodeUserNotice(payload)])
     })
   }
-  const fanOut = new FanOut(bus, { debug() {} } as never)
+  const fanOut = new FanOut(bus, { debug() {} } as never, { inc() {} })
   events.forEach((part, i) => {
     const base = { type: 'event', conversation, seq: i + 5, id: newId(), sender: ann, at: 1 }
     const event = { ...base, kind: 'message', body: { text: 'x' }, ...part } as Event
@@ -72,5 +72,28 @@ test('users hear of their own membership and role on their own channel', async (
     [ben, { type: 'added', conversation, seq: 5, from: 3 }],
     [ann, { type: 'updated', conversation, seq: 6 }],
     [ben, { type: 'removed', conversation, seq: 7 }],
+  ])
+})
+
+test('[G3] events said again before a flush stand in a publish of their own, each under its seq', async () => {
+  const bus = createMemoryBus()
+  const publishes: ConversationPublish[] = []
+  await bus.subscribe(channels.conversation(conversation), (payload) => {
+    publishes.push(decodeConversationPublish(payload))
+  })
+  const fanOut = new FanOut(bus, { debug() {} } as never, { inc() {} })
+  for (const seq of [5, 6, 5, 6, 7]) {
+    const base = { type: 'event', conversation, seq, id: newId(), sender: ann, at: 1 } as const
+    const event: Event = { ...base, kind: 'message', body: { text: `${seq}` } }
+    fanOut.add(event, encodeEventFrame(event), () => 1)
+  }
+  fanOut.flush(0)
+  await vi.waitFor(() => expect(publishes).toHaveLength(2))
+  await bus.close()
+  const seqs = publishes.map(({ frames }) => frames.map((frame) => decodeEventFrame(frame).seq))
+  expect(publishes.map((p) => p.firstSeq)).toEqual([5, 5])
+  expect(seqs).toEqual([
+    [5, 6],
+    [5, 6, 7],
   ])
 })

@@ -19,21 +19,28 @@ const maxAnnounced = 20_000
  * repaired by readers themselves, from the next event or from the head announced a few seconds later.
  */
 export class FanOut {
-  lost = 0
   readonly #bus: Bus
   readonly #logger: Logger
+  readonly #lost: { inc(): void }
   #gathered = new Map<string, ConversationPublish>()
   #notices: { user: string; notice: UserNotice }[] = []
   #announced = new Map<string, { head: number; until: number }>()
 
-  constructor(bus: Bus, logger: Logger) {
+  /** `lost` counts publishes that the bus refused. */
+  constructor(bus: Bus, logger: Logger, lost: { inc(): void }) {
     this.#bus = bus
     this.#logger = logger
+    this.#lost = lost
   }
 
   /** `from` tells what a joining member may see first; asked only for `created` and `joined`. */
   add(event: Event, frame: Uint8Array, from: (user: string) => number): void {
     let gathered = this.#gathered.get(event.conversation)
+    // Said again by a new owner before a flush: a publish holds neighbours only, or frames would stand under wrong seqs.
+    if (gathered !== undefined && event.seq !== gathered.firstSeq + gathered.frames.length) {
+      this.#publishEvents(event.conversation, gathered)
+      gathered = undefined
+    }
     if (gathered === undefined) {
       gathered = { firstSeq: event.seq, frames: [], removed: [] }
       this.#gathered.set(event.conversation, gathered)
@@ -45,7 +52,7 @@ export class FanOut {
 
   flush(nowMs: number): void {
     for (const [conversation, publish] of this.#gathered) {
-      this.#publish(channels.conversation(conversation), encodeConversationPublish(publish))
+      this.#publishEvents(conversation, publish)
       const head = publish.firstSeq + publish.frames.length - 1
       this.#announced.delete(conversation)
       this.#announced.set(conversation, { head, until: nowMs + announcedForMs })
@@ -68,9 +75,13 @@ export class FanOut {
     }
   }
 
+  #publishEvents(conversation: string, publish: ConversationPublish): void {
+    this.#publish(channels.conversation(conversation), encodeConversationPublish(publish))
+  }
+
   #publish(channel: string, payload: Uint8Array): void {
     this.#bus.publish(channel, payload).catch((error: unknown) => {
-      this.lost += 1
+      this.#lost.inc()
       this.#logger.debug({ err: error, channel }, 'publish lost')
     })
   }

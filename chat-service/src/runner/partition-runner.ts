@@ -82,8 +82,12 @@ export class PartitionRunner implements PartitionReader {
 
   async read(records: LogRecord[]): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
-    for (const record of records) this.#take(record)
-    this.#flush()
+    try {
+      for (const record of records) this.#take(record)
+    } finally {
+      // What was decided before a record that can't be is told and appended all the same.
+      this.#flush()
+    }
     this.#loader.tidy()
     while (this.#full() && !this.#ended.aborted) {
       this.#parts.metrics.pauses.inc()
@@ -146,19 +150,23 @@ export class PartitionRunner implements PartitionReader {
 
   /** What waited for the database goes on, in its order, as far as what it needs has come. */
   #resume(slots: Slot[], lookups: Map<string, Lookup>): void {
-    for (const slot of slots) {
-      let decided = 0
-      for (const item of slot.queue) {
-        const state = slot.state as ConversationState
-        const found = (id: string) => lookups.get(lookupKey(slot.conversation, id))
-        if (missing(state, item, found) !== undefined) break
-        this.#decide(slot, item, found)
-        decided += 1
-      }
-      this.#slots.unpark(slot, decided)
+    try {
+      for (const slot of slots) this.#resumeSlot(slot, lookups)
+    } finally {
+      this.#flush()
+      this.#wakeReader?.()
     }
-    this.#flush()
-    this.#wakeReader?.()
+  }
+
+  #resumeSlot(slot: Slot, lookups: Map<string, Lookup>): void {
+    const found = (id: string) => lookups.get(lookupKey(slot.conversation, id))
+    let decided = 0
+    for (const item of slot.queue) {
+      if (missing(slot.state as ConversationState, item, found) !== undefined) break
+      this.#decide(slot, item, found)
+      decided += 1
+    }
+    this.#slots.unpark(slot, decided)
   }
 
   #decide(slot: Slot, item: Item, found?: Lookups): void {

@@ -32,6 +32,7 @@ interface ConversationRow {
   last_index: number
   created_at: number
   created_hash: Buffer
+  member_count: number
 }
 
 interface EventRow {
@@ -59,8 +60,8 @@ export function createPostgresStateSource(db: Database, epoch: number): StateSou
       db.snapshot(async (sql) => {
         const checkpoint = await readCheckpoint(sql, partition, epoch)
         const wanted = requests.filter((r) => r.state).map((r) => r.conversation)
-        const states = await readStates(sql, wanted)
-        return { checkpoint, states, lookups: await lookUp(sql, requests) }
+        const { states, left } = await readStates(sql, wanted)
+        return { checkpoint, states, left, lookups: await lookUp(sql, requests) }
       }),
     checkpoint: (partition) => db.snapshot((sql) => readCheckpoint(sql, partition, epoch)),
   }
@@ -88,17 +89,30 @@ async function readCheckpoint(sql: Sql, partition: number, epoch: number): Promi
   return { nextEvent: row.next_event, upTo }
 }
 
-async function readStates(sql: Sql, ids: string[]): Promise<Loaded['states']> {
+/**
+ * Kept ids and members that one snapshot reads, a single conversation aside: some tens of megabytes here, and well within
+ * a statement's time.
+ */
+const maxRows = 50_000
+
+async function readStates(sql: Sql, ids: string[]): Promise<Pick<Loaded, 'states' | 'left'>> {
   const states = new Map<string, ConversationState>()
-  if (ids.length === 0) return states
+  const left = new Set<string>()
+  if (ids.length === 0) return { states, left }
   const conversations = await sql.query<ConversationRow>(
-    `select id, kind, title, history, head, last_at, last_epoch, last_offset, last_index, created_at, created_hash
+    `select id, kind, title, history, head, last_at, last_epoch, last_offset, last_index, created_at, created_hash,
+       member_count
      from conversations where id = any($1::uuid[])`,
     [ids],
     'runner-conversations',
   )
-  if (conversations.length === 0) return states
-  for (const row of conversations) states.set(row.id, stateOf(row))
+  let rows = 0
+  for (const row of conversations) {
+    rows += Math.min(row.head, limits.keptIds) + row.member_count
+    if (rows > maxRows && states.size > 0) left.add(row.id)
+    else states.set(row.id, stateOf(row))
+  }
+  if (states.size === 0) return { states, left }
   const found = [...states.keys()]
   const members = await sql.query<{
     conversation_id: string
@@ -126,7 +140,7 @@ async function readStates(sql: Sql, ids: string[]): Promise<Loaded['states']> {
     if (state !== undefined) keep(state, row.id, keptOf(row))
   }
   for (const state of states.values()) state.floor = loadedFloor(state.head, state.kept)
-  return states
+  return { states, left }
 }
 
 async function lookUp(sql: Sql, requests: LoadRequest[]): Promise<Loaded['lookups']> {

@@ -11,22 +11,30 @@ export interface ReplySenderBounds {
   timeoutMs: number
 }
 
+export interface ReplySenderParts {
+  logger: Logger
+  bounds: ReplySenderBounds
+  /** Counts replies that nobody could be given. */
+  givenUp: { inc(count: number): void }
+}
+
 /**
  * Outcomes back to the processes that wrote the commands: one call in flight an address, in order, many replies a
  * call. A reply that can't be delivered is given up: to its client the outcome is then unknown, and a retry with the
  * same id gets it ([G2]).
  */
 export class ReplySender {
-  givenUp = 0
   readonly #rpc: RpcConnector
   readonly #logger: Logger
   readonly #bounds: ReplySenderBounds
+  readonly #givenUp: { inc(count: number): void }
   #queues = new Map<string, { waiting: Reply[]; sending: boolean }>()
 
-  constructor(rpc: RpcConnector, logger: Logger, bounds: ReplySenderBounds) {
+  constructor(rpc: RpcConnector, parts: ReplySenderParts) {
     this.#rpc = rpc
-    this.#logger = logger
-    this.#bounds = bounds
+    this.#logger = parts.logger
+    this.#bounds = parts.bounds
+    this.#givenUp = parts.givenUp
   }
 
   add(address: string, correlation: number, frame: Uint8Array): void {
@@ -37,7 +45,7 @@ export class ReplySender {
     }
     if (queue.waiting.length >= this.#bounds.maxWaiting) {
       queue.waiting.shift()
-      this.givenUp += 1
+      this.#givenUp.inc(1)
     }
     queue.waiting.push(create(ReplySchema, { correlation, frame }))
   }
@@ -61,7 +69,7 @@ export class ReplySender {
         const client = this.#rpc.client(ReplyService, address)
         await client.deliver({ replies }, { timeoutMs: this.#bounds.timeoutMs })
       } catch (error) {
-        this.givenUp += replies.length
+        this.#givenUp.inc(replies.length)
         this.#logger.warn({ err: error, address, replies: replies.length }, 'replies not delivered')
       }
     }

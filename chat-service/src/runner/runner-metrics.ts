@@ -6,6 +6,8 @@ export interface RunnerMetrics {
   outcomes: Counter<'outcome'>
   pauses: Counter
   stopped: Counter
+  repliesGivenUp: Counter
+  publishesLost: Counter
 }
 
 export function createRunnerMetrics(metrics: Metrics): RunnerMetrics {
@@ -24,6 +26,14 @@ export function createRunnerMetrics(metrics: Metrics): RunnerMetrics {
     stopped: metrics.counter(
       'parley_sequencer_stopped_total',
       'Partitions that stopped because going on would have broken a guarantee.',
+    ),
+    repliesGivenUp: metrics.counter(
+      'parley_sequencer_replies_given_up_total',
+      'Replies that reached nobody; their clients ask again with the same id.',
+    ),
+    publishesLost: metrics.counter(
+      'parley_sequencer_publishes_lost_total',
+      'Publishes that the bus refused; readers repair from seqs and heads.',
     ),
   }
 }

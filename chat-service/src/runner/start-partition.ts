@@ -1,8 +1,9 @@
 import type { Assignment, PartitionReader } from '@parley/platform/ports/log'
+import { isTransient } from '@parley/platform/postgres/transient'
 import { pause } from './backoff.ts'
 import { PartitionRunner } from './partition-runner.ts'
 import type { RunnerBounds, RunnerParts } from './runner-parts.ts'
-import { type Checkpoint, EpochChanged } from './state-source.ts'
+import type { Checkpoint } from './state-source.ts'
 
 /**
  * [R5] Takes over a partition: C as the group has it, then S as the database has it; nothing else survives from whoever
@@ -46,7 +47,7 @@ async function readCheckpoint(
     try {
       return await parts.source.checkpoint(partition)
     } catch (error) {
-      if (signal.aborted || error instanceof EpochChanged) throw error
+      if (signal.aborted || !isTransient(error)) throw error
       parts.logger.warn({ err: error, partition, attempt }, 'waiting for the checkpoint')
       await pause(bounds.backoff, attempt, signal)
       if (signal.aborted) throw error

@@ -1,3 +1,4 @@
+import { isTransient } from '@parley/platform/postgres/transient'
 import type { Logger } from '@parley/platform/process/logs'
 import { isBefore } from '@parley/proto/position'
 import { idsOf } from '../sequencer/decide.ts'
@@ -5,12 +6,7 @@ import type { Lookup } from '../sequencer/outcome.ts'
 import { emptyConversation } from '../sequencer/state.ts'
 import { type Backoff, pause } from './backoff.ts'
 import type { ConversationSlots, Slot } from './conversation-slots.ts'
-import {
-  type Checkpoint,
-  EpochChanged,
-  type LoadRequest,
-  type StateSource,
-} from './state-source.ts'
+import type { Checkpoint, Loaded, LoadRequest, StateSource } from './state-source.ts'
 
 export interface StateLoaderParts {
   source: StateSource
@@ -25,6 +21,14 @@ export interface StateLoaderParts {
   /** S moved. */
   stored(): void
   failed(error: Error): void
+}
+
+/** [R6] The database answered from before what was already seen of it. */
+class StaleSnapshot extends Error {
+  override readonly name = 'StaleSnapshot'
+  constructor() {
+    super('the database answered from before what was already seen of it')
+  }
 }
 
 /** Conversations and ids that one snapshot loads at most. */
@@ -50,9 +54,13 @@ export class StateLoader {
   wake(): void {
     if (this.#active || this.#parts.signal.aborted) return
     this.#active = true
-    this.#loading = this.#run().catch((error: unknown) => {
-      this.#parts.failed(error instanceof Error ? error : new Error(String(error)))
-    })
+    this.#loading = this.#run().catch((error: unknown) => this.#fail(error))
+  }
+
+  /** What no trying again can mend: the partition must stop, and say so. */
+  #fail(error: unknown): void {
+    if (this.#parts.signal.aborted) return
+    this.#parts.failed(error instanceof Error ? error : new Error(String(error)))
   }
 
   async settled(): Promise<void> {
@@ -66,9 +74,11 @@ export class StateLoader {
     if (!slots.wantsCheckpoint || signal.aborted) return
     slots.tidy(this.#freshest.upTo)
     if (slots.wantsCheckpoint && this.#refreshing === undefined) {
-      this.#refreshing = this.#refresh().finally(() => {
-        this.#refreshing = undefined
-      })
+      this.#refreshing = this.#refresh()
+        .catch((error: unknown) => this.#fail(error))
+        .finally(() => {
+          this.#refreshing = undefined
+        })
     }
   }
 
@@ -80,6 +90,7 @@ export class StateLoader {
       try {
         this.#isFresh(await source.checkpoint(partition))
       } catch (error) {
+        if (!isTransient(error)) throw error
         logger.warn({ err: error, partition }, 'the checkpoint could not be read')
       }
       if (signal.aborted) return
@@ -91,30 +102,25 @@ export class StateLoader {
   async #run(): Promise<void> {
     const { slots, signal, logger, backoff, partition } = this.#parts
     let attempt = 0
+    let slotsAtOnce = maxSlots
     // Commands that come in while a snapshot is read wait for the next one.
     await Promise.resolve()
     while (slots.waiting.size > 0 && !signal.aborted) {
-      const { round, requests } = this.#gather()
+      const { round, requests } = this.#gather(slotsAtOnce)
       try {
         const loaded = await this.#parts.source.load(partition, requests)
         if (signal.aborted) break
-        if (!this.#isFresh(loaded.checkpoint)) {
-          throw new Error('the database answered from before what was already seen of it')
-        }
+        if (!this.#isFresh(loaded.checkpoint)) throw new StaleSnapshot()
         attempt = 0
-        for (const slot of round) {
-          if (slot.state !== undefined) continue
-          const state = loaded.states.get(slot.conversation)
-          slots.loaded(slot, state ?? emptyConversation(slot.conversation))
-        }
-        this.#parts.loaded(round, loaded.lookups)
+        slotsAtOnce = Math.min(maxSlots, slotsAtOnce * 2)
+        this.#take(round, loaded)
       } catch (error) {
         if (signal.aborted) break
-        if (error instanceof EpochChanged) throw error
-        logger.warn(
-          { err: error, partition, attempt, waiting: slots.waitingItems },
-          'loading failed',
-        )
+        if (!(error instanceof StaleSnapshot) && !isTransient(error)) throw error
+        // Perhaps it was too much at once: a smaller round asks for less.
+        slotsAtOnce = Math.max(1, Math.floor(slotsAtOnce / 2))
+        const waiting = slots.waitingItems
+        logger.warn({ err: error, partition, attempt, waiting }, 'loading failed; trying again')
         await pause(backoff, attempt, signal)
         attempt += 1
       }
@@ -122,12 +128,22 @@ export class StateLoader {
     this.#active = false
   }
 
-  #gather(): { round: Slot[]; requests: LoadRequest[] } {
+  #take(round: Slot[], loaded: Loaded): void {
+    const ready = round.filter((slot) => !loaded.left.has(slot.conversation))
+    for (const slot of ready) {
+      if (slot.state !== undefined) continue
+      const state = loaded.states.get(slot.conversation)
+      this.#parts.slots.loaded(slot, state ?? emptyConversation(slot.conversation))
+    }
+    this.#parts.loaded(ready, loaded.lookups)
+  }
+
+  #gather(slotsAtOnce: number): { round: Slot[]; requests: LoadRequest[] } {
     const round: Slot[] = []
     const requests: LoadRequest[] = []
     let ids = 0
     for (const slot of this.#parts.slots.waiting) {
-      if (round.length === maxSlots || ids >= maxIds) break
+      if (round.length === slotsAtOnce || ids >= maxIds) break
       const wanted = new Set<string>()
       for (const item of slot.queue) {
         if (ids + wanted.size >= maxIds) break

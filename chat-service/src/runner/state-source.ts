@@ -20,6 +20,8 @@ export interface Loaded {
   checkpoint: Checkpoint
   /** By conversation; one that doesn't exist is left out. */
   states: Map<string, ConversationState>
+  /** Conversations that were too much for one snapshot: their states are to be asked for again. */
+  left: Set<string>
   /** By `lookupKey`, for every id asked. */
   lookups: Map<string, Lookup>
 }
