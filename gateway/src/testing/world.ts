@@ -63,7 +63,12 @@ export async function createWorld(options: WorldOptions = {}) {
   const presence = presenceStub()
   rpc.serve('presence', presence.routes)
   const bus = createMemoryBus()
-  const faults = { losePublishes: false, rejectAppends: false, silent: false }
+  const faults = {
+    losePublishes: false,
+    rejectAppends: false,
+    rejectSessions: false,
+    silent: false,
+  }
   const interruptions: (() => void)[] = []
 
   async function publish(channel: string, payload: Uint8Array): Promise<void> {
@@ -97,7 +102,8 @@ export async function createWorld(options: WorldOptions = {}) {
   const log: Pick<Log, 'partitions' | 'append'> = {
     partitions: () => 4,
     async append(topic, _partition, added) {
-      if (faults.rejectAppends) throw new Error('the log is away')
+      const away = faults.rejectAppends || (faults.rejectSessions && topic === topics.sessions)
+      if (away) throw new Error('the log is away')
       for (const { value } of added) {
         if (topic === topics.sessions) sessions.push(...decodeSessionRecord(value))
         if (topic === topics.cursors) cursors.push(...decodeCursorRecord(value))
