@@ -1,4 +1,4 @@
-import { fullBucket, type Rate, takeTokens } from './token-bucket.ts'
+import { fullBucket, type Rate, takeTokens } from '@parley/platform/send-limiter/token-bucket'
 
 /** [G10] How much of the ephemeral this gateway does in a second, over all connections; beyond, it is dropped. */
 export interface Budget {

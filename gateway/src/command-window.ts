@@ -1,9 +1,9 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
+import type { SendLimiter } from '@parley/platform/send-limiter/send-limiter'
 import { type Failure, failure } from '@parley/proto/errors'
 import type { Ack, ErrorFrame } from '@parley/proto/frames'
 import { limits } from '@parley/proto/limits'
 import { Refusals } from './refusals.ts'
-import type { SendLimiter } from './send-limiter.ts'
 
 export interface CommandWindowParts {
   bounds: { inFlight: number; refusals: number }

@@ -1,7 +1,7 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
+import type { Rate } from '@parley/platform/send-limiter/token-bucket'
 import type { CloseReason, Failure } from '@parley/proto/errors'
 import type { Hello, Read, ServerFrame, Sync, Typing, Watch } from '@parley/proto/frames'
-import type { Rate } from './token-bucket.ts'
 
 /** What a session wants done; each call is carried out at once and in order. */
 export interface SessionPorts {

@@ -1,4 +1,5 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
+import { createSendLimiter } from '@parley/platform/send-limiter/send-limiter'
 import { type Failure, failure } from '@parley/proto/errors'
 import type {
   Ack,
@@ -13,7 +14,6 @@ import type {
 import { newId } from '@parley/proto/ids'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createSendLimiter } from './send-limiter.ts'
 import { defaultSessionBounds, Session } from './session.ts'
 import type { SessionBounds } from './session-ports.ts'
 

@@ -1,4 +1,10 @@
 import type { CommandDraft } from '@parley/platform/command-writer/command-writer'
+import type { SendLimiter } from '@parley/platform/send-limiter/send-limiter'
+import {
+  fullBucket,
+  type TokenBucket,
+  takeTokens,
+} from '@parley/platform/send-limiter/token-bucket'
 import type { DecodedFrame, DecodedMessage } from '@parley/proto/codec'
 import { type CloseReason, type Failure, failure } from '@parley/proto/errors'
 import type {
@@ -16,9 +22,7 @@ import { CommandWindow } from './command-window.ts'
 import { errorFrame } from './error-frame.ts'
 import { frameHandlers, type Handling } from './frame-handlers.ts'
 import { FrameQueue } from './frame-queue.ts'
-import type { SendLimiter } from './send-limiter.ts'
 import type { Identity, SessionBounds, SessionPorts } from './session-ports.ts'
-import { fullBucket, type TokenBucket, takeTokens } from './token-bucket.ts'
 
 export const defaultSessionBounds: Omit<SessionBounds, 'frames'> = {
   helloMs: limits.helloMs,

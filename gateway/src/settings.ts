@@ -1,6 +1,6 @@
 import { duration, integer, port, text, url } from '@parley/platform/process/setting-fields'
 import { readSettings, type Settings } from '@parley/platform/process/settings'
-import type { Rate } from './token-bucket.ts'
+import type { Rate } from '@parley/platform/send-limiter/token-bucket'
 
 /** What an operator may set. */
 export const gatewaySettings = {
