@@ -9,7 +9,7 @@ import { beginEpoch } from '@parley/storage-worker/epochs'
 import { destination } from 'pino'
 import { failWhenInterrupted } from './archive/interrupted.ts'
 import { keySecretToKeep } from './archive/key-secret.ts'
-import { loadArchive } from './archive/load.ts'
+import { checkRelease, loadArchive } from './archive/load.ts'
 import { type Archive, openArchive } from './archive/read-archive.ts'
 import { startEngines } from './engines.ts'
 import { takeNewFolder } from './restore-folder.ts'
@@ -47,6 +47,7 @@ async function restore(
   { lifecycle, logger }: { lifecycle: Lifecycle; logger: Logger },
 ): Promise<string> {
   const { dataDir } = settings
+  checkRelease(archive)
   const secret = keySecretToKeep(archive.header.keySecret, settings.keySecret)
   const folder = await takeNewFolder(dataDir)
   let whole = false

@@ -12,6 +12,7 @@ import type { Lifecycle } from '@parley/platform/process/lifecycle'
 import type { Logger } from '@parley/platform/process/logs'
 import { createMetrics } from '@parley/platform/process/metrics'
 import { createInProcessRpc } from '@parley/platform/rpc/in-process'
+import { createSendLimiter } from '@parley/platform/send-limiter/send-limiter'
 import { createPresenceService } from '@parley/presence-service/create'
 import { topics } from '@parley/proto/record-headers'
 import { createStorageWorker } from '@parley/storage-worker/create'
@@ -52,7 +53,12 @@ export async function startStandalone(
   const bus = createMemoryBus({
     onHandlerError: (error) => logger.error({ err: error }, 'a subscriber failed'),
   })
-  const parts = { log, bus, db, rpc, epoch, logger, metrics }
+  // One for WebSocket and REST: a user's rate is over both.
+  const limiter = createSendLimiter({
+    perSecond: settings.userMessagesPerSecond,
+    burst: settings.userMessagesBurst,
+  })
+  const parts = { log, bus, db, rpc, epoch, logger, metrics, limiter }
 
   const storage = createStorageWorker(settings, parts)
   await storage.start()

@@ -1,6 +1,7 @@
 import type { Database, Sql } from '@parley/platform/ports/database'
 import { StartError } from '@parley/platform/process/start-error'
-import type { ArchivedTable } from './format.ts'
+import { migrationsList } from '@parley/storage-worker/migrations/migrations-list'
+import type { ArchivedTable, ArchiveHeader } from './format.ts'
 import type { Archive } from './read-archive.ts'
 import { readMigrations, readTables } from './tables.ts'
 
@@ -28,6 +29,12 @@ export function loadArchive(
   })
 }
 
+/** Before anything is made for a restore: what is known of the schema without a database. */
+export function checkRelease({ header }: Archive): void {
+  const own: string[] = migrationsList.map(({ name }) => name)
+  if (JSON.stringify(own) !== JSON.stringify(header.migrations)) throw otherRelease(header, own)
+}
+
 /** Rows of another release would lose columns, or lack some. */
 async function checkForm(sql: Sql, { header }: Archive): Promise<ArchivedTable[]> {
   const form = (migrations: string[], tables: ArchivedTable[]) =>
@@ -38,8 +45,12 @@ async function checkForm(sql: Sql, { header }: Archive): Promise<ArchivedTable[]
   const tables = await readTables(sql)
   const migrations = await readMigrations(sql)
   if (form(migrations, tables) === form(header.migrations, header.tables)) return tables
-  throw new StartError(
-    `the backup was made by another release of Parley (its schema is ${header.migrations.at(-1)}, this one's ${migrations.at(-1)}): restore it with that release, then start the new one on it`,
+  throw otherRelease(header, migrations)
+}
+
+function otherRelease(header: ArchiveHeader, own: readonly string[]): StartError {
+  return new StartError(
+    `the backup was made by another release of Parley (its schema is ${header.migrations.at(-1)}, this one's ${own.at(-1)}): restore it with that release, then start the new one on it`,
   )
 }
 
