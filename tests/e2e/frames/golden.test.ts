@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { within } from '../harness/deadline.ts'
 import { type Subprotocol, subprotocols } from '../harness/frames.ts'
+import { uuid7 } from '../harness/ids.ts'
 import type { BareSocket } from './bare-socket.ts'
 import { expectAlive, setUpPlace } from './place.ts'
 import type { Fields } from './table.ts'
@@ -74,17 +75,18 @@ beforeAll(async () => {
   await socket.wait('ack', (f) => f.id === second && f.duplicate === undefined)
 })
 
-/** Posts and takes what answers it: everything but what is told to readers, up to the answer of a ping. */
+/** Posts, and takes the answers that came until the link answered a ping behind it. */
 async function answersTo(socket: BareSocket, raw: string | Uint8Array): Promise<Fields[]> {
   const from = socket.frames.length
   socket.postRaw(raw)
-  await expectAlive(socket)
+  const ref = uuid7()
+  socket.post({ type: 'ping', ref })
+  await socket.wait('pong', (f) => f.ref === ref)
   const wanted = ['ack', 'ok', 'error', 'synced', 'pong']
   return socket.frames
     .slice(from)
     .map((frame) => frame.fields)
-    .filter((fields) => wanted.includes(String(fields.type)))
-    .slice(0, -1)
+    .filter((fields) => wanted.includes(String(fields.type)) && fields.ref !== ref)
 }
 
 /** Answers to commands come when the log has them: the ping overtakes them. */

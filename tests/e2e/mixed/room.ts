@@ -26,6 +26,8 @@ export interface Room {
   readonly dice: Dice
   /** Steps by what was done, to see that all of it was. */
   readonly counts: Map<string, number>
+  /** What was done lately, to tell with a failure. */
+  readonly lately: string[]
   /** Tries all at once and holds the answers against the model. Throws where they differ. */
   attempt(attempts: readonly Attempt[]): Promise<readonly Outcome[]>
   /** Holds what came of commands tried at once, in whatever order, against the model. */
@@ -50,6 +52,7 @@ export async function openRoom(players: Players, plan: RoomPlan, dice: Dice): Pr
     cast: plan.cast,
     dice,
     counts: new Map(),
+    lately: [],
     async attempt(attempts) {
       const outcomes = await Promise.all(
         attempts.map((attempt) => perform(players, model.id, attempt, dice)),
@@ -60,6 +63,7 @@ export async function openRoom(players: Players, plan: RoomPlan, dice: Dice): Pr
     async settle(given) {
       const outcomes = [...given]
       if (outcomes.some(({ state }) => state === 'unknown')) outcomes.push(await flush(room))
+      for (const outcome of outcomes) note(room, shortly(outcome))
       const shown = outcomes.every((o) => o.state === 'acked' || o.state === 'refused')
         ? []
         : await eventsBehindHead(room, outcomes)
@@ -126,6 +130,19 @@ function eventsBehindHead(room: Room, outcomes: readonly Outcome[]): Promise<Eve
     }
     return undefined
   })
+}
+
+const latelyLength = 12
+
+export function note(room: Room, what: string): void {
+  room.lately.push(`${new Date().toISOString().slice(14, 23)} ${what}`)
+  if (room.lately.length > latelyLength) room.lately.shift()
+}
+
+function shortly({ attempt, ...outcome }: Outcome): string {
+  const { by, command, overRest } = attempt
+  const path = overRest ? 'over REST' : 'by frame'
+  return `${by} ${JSON.stringify(command).slice(0, 120)} ${path} → ${JSON.stringify(outcome)}`
 }
 
 /** Everything one needs to see why a step went wrong. */

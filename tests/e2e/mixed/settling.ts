@@ -77,7 +77,9 @@ function placedOf(outcomes: readonly Outcome[], shown: readonly EventFrame[]): P
   const placed: Placed[] = []
   for (const outcome of outcomes) {
     if (outcome.state !== 'acked') continue
-    placed.push(outcome)
+    // The answer that was lost may have been the first to an id that two devices sent.
+    const resent = outcomes.some((o) => o.state === 'acked' && o.seq === outcome.seq && o.resent)
+    placed.push({ ...outcome, resent })
     const own = free.findIndex((event) => event.seq === outcome.seq)
     if (own >= 0) free.splice(own, 1)
   }

@@ -13,7 +13,7 @@ import {
   messageKinds,
 } from './commands.ts'
 import { expectEventsPage, expectListEntry, expectSyncedPage } from './reading.ts'
-import type { Room } from './room.ts'
+import { note, type Room } from './room.ts'
 
 const weights = {
   send: 24,
@@ -152,9 +152,11 @@ async function readUpTo(room: Room): Promise<void> {
   const user = anyoneOfCast(room)
   const seq = dice.integer(1, model.events.length + 3)
   const expected = read(model, user, seq) ? 'done' : 'not_found'
-  const answer = dice.chance(70)
+  const byFrame = dice.chance(70)
+  const answer = byFrame
     ? await told(room, user, { type: 'read', conversation: model.id, seq })
     : await readOverRest(room, user, seq)
+  note(room, `${user} reads ${seq} ${byFrame ? 'by frame' : 'over REST'} → ${answer}`)
   if (answer !== expected) throw new Error(`read ${seq} by ${user}: ${answer}, not ${expected}`)
 }
 

@@ -55,7 +55,9 @@ export function runRooms(rooms: readonly Room[], stepsEach: number): Run {
         await step(room)
       } catch (error) {
         stopped = true
-        throw error
+        const { id, kind, history } = room.model
+        const lately = room.lately.join('\n')
+        throw new Error(`${kind} ${id} (${history}): ${error}\n${lately}`, { cause: error })
       }
       run.steps += 1
     }

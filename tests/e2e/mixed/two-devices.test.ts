@@ -22,6 +22,7 @@ let players: Players
 let anna: Person
 let ben: Person
 let cleo: Person
+const rooms: Room[] = []
 
 beforeAll(async () => {
   stack = await startStandalone({ env: { PARLEY_USER_MESSAGES_PER_SECOND: '0' } })
@@ -60,7 +61,8 @@ test.each<History>(['all', 'joined'])(
       'role',
       'updated',
     ])
-    await expectAllAgree(players, [room])
+    rooms.push(room)
+    await expectAllAgree(players, rooms)
   },
 )
 
