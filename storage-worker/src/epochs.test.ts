@@ -14,7 +14,9 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => test.close())
 beforeEach(() =>
-  test.db.transaction((sql) => sql.query('truncate partition_checkpoints, log_epochs')),
+  test.db.transaction((sql) =>
+    sql.query('truncate partition_checkpoints, cursor_checkpoints, log_epochs'),
+  ),
 )
 afterEach(async () => {
   for (const log of logs.splice(0)) await log.close()
