@@ -6,11 +6,13 @@ import type { Log } from '@parley/platform/ports/log'
 import type { Logger } from '@parley/platform/process/logs'
 import type { Metrics } from '@parley/platform/process/metrics'
 import type { RpcConnector, RpcRoutes } from '@parley/platform/rpc/connector'
+import { createSendLimiter, type SendLimiter } from '@parley/platform/send-limiter/send-limiter'
 import { topics } from '@parley/proto/record-headers'
 import { currentRules } from '@parley/proto/rules'
 import type { FastifyInstance } from 'fastify'
 import { createAccounts } from './accounts/accounts.ts'
 import { createChanges } from './conversations/changes.ts'
+import { limitSends } from './conversations/limited-writer.ts'
 import { createProjectedHeads } from './conversations/projected-heads.ts'
 import { createReadPositions } from './conversations/read-positions.ts'
 import { createShownPositions } from './conversations/shown-positions.ts'
@@ -24,6 +26,7 @@ import { createRunnerMetrics } from './runner/runner-metrics.ts'
 import {
   type ChatSettings,
   cursorFlushMs,
+  limiterSweepMs,
   replyBounds,
   runnerConstants,
   writerBounds,
@@ -48,6 +51,8 @@ export interface ChatServiceParts {
   epoch: number
   logger: Logger
   metrics: Metrics
+  /** Shared with whatever else in this process takes sends of users; its own unless told. */
+  limiter?: SendLimiter
 }
 
 export interface ChatService {
@@ -94,7 +99,19 @@ export async function createChatService(
     database: db,
     logger,
   })
-  const changes = createChanges({ writer, heads, database: db, users: accounts.users })
+  const limiter =
+    parts.limiter ??
+    createSendLimiter({
+      perSecond: config.userMessagesPerSecond,
+      burst: config.userMessagesBurst,
+    })
+  const sweep = setInterval(() => limiter.sweep(Date.now()), limiterSweepMs).unref()
+  const changes = createChanges({
+    writer: limitSends(writer, limiter, Date.now),
+    heads,
+    database: db,
+    users: accounts.users,
+  })
   const http = await createHttpApi(
     { gatewayUrls: config.gatewayUrls, maxConnections: config.maxHttpConnections },
     { accounts, changes, readPositions, database: db, log: logger, metrics },
@@ -134,6 +151,7 @@ export async function createChatService(
       ),
     async stop() {
       await http.close()
+      clearInterval(sweep)
       await writer.drained()
       await consumer?.close()
       await writer.close()

@@ -1,5 +1,6 @@
 import { choice, integer, text } from '@parley/platform/process/setting-fields'
 import { readSettings, type Settings } from '@parley/platform/process/settings'
+import { sendRateSettings } from '@parley/platform/send-limiter/settings'
 import { limits } from '@parley/proto/limits'
 
 /** What an operator may set. */
@@ -23,6 +24,7 @@ export const chatSettings = {
     max: 1_000_000,
     default: 10_000,
   }),
+  ...sendRateSettings,
   /** Bounds of one partition's runner; see `RunnerBounds`. */
   maxWaitingItems: integer('PARLEY_SEQUENCER_MAX_WAITING', {
     min: 1,
@@ -63,6 +65,8 @@ export const writerBounds = {
   maxRecordBytes: 512 * 1024,
   replyTimeoutMs: 10_000,
 } as const
+
+export const limiterSweepMs = 5_000
 
 /** REST waits for each position, so they are gathered no longer than an append takes. */
 export const cursorFlushMs = 5

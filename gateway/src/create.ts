@@ -5,7 +5,7 @@ import type { Log } from '@parley/platform/ports/log'
 import type { Log as Logger } from '@parley/platform/process/logs'
 import type { Metrics } from '@parley/platform/process/metrics'
 import type { RpcConnector, RpcRoutes } from '@parley/platform/rpc/connector'
-import { createSendLimiter } from '@parley/platform/send-limiter/send-limiter'
+import { createSendLimiter, type SendLimiter } from '@parley/platform/send-limiter/send-limiter'
 import type { Welcome } from '@parley/proto/frames'
 import { limits } from '@parley/proto/limits'
 import { currentRules } from '@parley/proto/rules'
@@ -47,6 +47,8 @@ export interface GatewayParts {
   rpc: RpcConnector
   logger: Logger
   metrics: Metrics
+  /** Shared with whatever else in this process takes sends of users; its own unless told. */
+  limiter?: SendLimiter
   /** Milliseconds since 1970; the system's clock unless told. */
   now?: () => number
 }
@@ -103,7 +105,7 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     pagesInFlight: bounds.pagesInFlight,
   })
   const flusher = createFlusher()
-  const rechecks = createRechecks(directory, now)
+  const rechecks = createRechecks(directory, logger, now)
   const interruptions = createInterruptions(() => {
     ephemera.watching.interrupted()
     return memberships.checkAll()
@@ -171,10 +173,12 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     maxNotices: bounds.maxNotices,
   })
   const tokens = createTokenVerifier(directory, now)
-  const limiter = createSendLimiter({
-    perSecond: config.userMessagesPerSecond,
-    burst: config.userMessagesBurst,
-  })
+  const limiter =
+    parts.limiter ??
+    createSendLimiter({
+      perSecond: config.userMessagesPerSecond,
+      burst: config.userMessagesBurst,
+    })
   const authenticate = createHello({
     tokens,
     users,

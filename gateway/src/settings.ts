@@ -1,5 +1,6 @@
 import { duration, integer, port, text, url } from '@parley/platform/process/setting-fields'
 import { readSettings, type Settings } from '@parley/platform/process/settings'
+import { sendRateSettings } from '@parley/platform/send-limiter/settings'
 import type { Rate } from '@parley/platform/send-limiter/token-bucket'
 
 /** What an operator may set. */
@@ -12,16 +13,7 @@ export const gatewaySettings = {
   wsPort: port('PARLEY_WS_PORT', { default: 8081, orFree: true }),
   /** What clients are told to connect to, where that is not this machine's own address. */
   wsPublicUrl: url('PARLEY_WS_PUBLIC_URL', { optional: true, protocols: ['ws', 'wss'] }),
-  userMessagesPerSecond: integer('PARLEY_USER_MESSAGES_PER_SECOND', {
-    min: 0,
-    max: 1_000_000,
-    default: 50,
-  }),
-  userMessagesBurst: integer('PARLEY_USER_MESSAGES_BURST', {
-    min: 1,
-    max: 1_000_000,
-    default: 200,
-  }),
+  ...sendRateSettings,
   /** Frames of any type that one connection may send; 20 times what its user may, unless told; 0 lifts it. */
   wsFramesPerSecond: integer('PARLEY_WS_FRAMES_PER_SECOND', {
     min: 0,

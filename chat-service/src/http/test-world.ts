@@ -4,6 +4,8 @@ import type { Bus } from '@parley/platform/ports/bus'
 import type { Database } from '@parley/platform/ports/database'
 import { openTestDatabase, type TestDatabase } from '@parley/platform/postgres/test-database'
 import { createMetrics, type Metrics } from '@parley/platform/process/metrics'
+import { createSendLimiter } from '@parley/platform/send-limiter/send-limiter'
+import type { Rate } from '@parley/platform/send-limiter/token-bucket'
 import type { Cursor } from '@parley/proto/cursor-records'
 import { type ErrorCode, errors as errorTable, type Failure } from '@parley/proto/errors'
 import { eventKindCodes } from '@parley/proto/event-frame'
@@ -14,6 +16,7 @@ import { schema001 } from '../../../storage-worker/src/migrations/schema-001.sql
 import { type Accounts, type AccountsConfig, createAccounts } from '../accounts/accounts.ts'
 import { accountEntities } from '../accounts/entities.ts'
 import { createChanges } from '../conversations/changes.ts'
+import { limitSends } from '../conversations/limited-writer.ts'
 import { createProjectedHeads, type ProjectedHeads } from '../conversations/projected-heads.ts'
 import { createReadPositions } from '../conversations/read-positions.ts'
 import { createShownPositions } from '../conversations/shown-positions.ts'
@@ -107,6 +110,7 @@ export function openTables(): Promise<TestDatabase> {
 export async function openTestWorld(
   config: Partial<AccountsConfig> = {},
   on?: Pick<TestDatabase, 'db' | 'close'>,
+  rate: Rate = { perSecond: 0, burst: 1 },
 ): Promise<TestWorld> {
   const tables = on ?? (await openTables())
   const { db: database } = tables
@@ -116,7 +120,10 @@ export async function openTestWorld(
   const writer = stubWriter()
   const metrics = createMetrics()
   const errors: unknown[] = []
-  const changes = createChanges({ writer, heads, database, users: accounts.users })
+  const changes = createChanges({
+    writer: limitSends(writer, createSendLimiter(rate), Date.now),
+    ...{ heads, database, users: accounts.users },
+  })
   const cursors: Cursor[] = []
   const shown = createShownPositions({ database })
   const readPositions = createReadPositions({

@@ -1,6 +1,6 @@
 import { fullBucket, isFull, type Rate, type TokenBucket, takeTokens } from './token-bucket.ts'
 
-/** How fast one user may send, over all of its connections here. */
+/** How fast one user may send, over all of its connections and requests here. */
 export interface SendLimiter {
   /** 0 when the send may pass, else the milliseconds until the next may. */
   take(user: string, now: number): number
