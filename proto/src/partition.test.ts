@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { murmur2, partitionOf } from './partition.ts'
 
 describe('partition', () => {
-  it('[N9] murmur2 gives the values of Kafka’s own tests', () => {
+  it('[R1] [N9] murmur2 gives the values of Kafka’s own tests', () => {
     // org.apache.kafka.common.utils.UtilsTest, testMurmur2
     const vectors: [string, number][] = [
       ['21', -973_932_308],
@@ -16,12 +16,12 @@ describe('partition', () => {
     for (const [text, hash] of vectors) expect(murmur2(Buffer.from(text)), text).toBe(hash)
   })
 
-  it('[N9] murmur2 reads bytes that begin anywhere in a buffer', () => {
+  it('[R1] [N9] murmur2 reads bytes that begin anywhere in a buffer', () => {
     const buffer = Buffer.from('.foobar')
     expect(murmur2(buffer.subarray(1))).toBe(-790_332_482)
   })
 
-  it('[N9] conversations go where an independent program puts them', () => {
+  it('[R1] [N9] conversations go where an independent program puts them', () => {
     const vectors: [string, number, number, number][] = [
       // id, of 4, of 12, of 48
       ['01980c36-4d2e-7a61-9c3b-2f6f0c1d7e55', 3, 3, 3],

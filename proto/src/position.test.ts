@@ -9,7 +9,7 @@ const position: fc.Arbitrary<Position> = fc.record({
 })
 
 describe('position', () => {
-  it('[N10] epochs compare first, then offsets, then indices', () => {
+  it('[R1] [N10] epochs compare first, then offsets, then indices', () => {
     const ordered = [
       { epoch: 1, offset: 0, index: 0 },
       { epoch: 1, offset: 0, index: 9 },
@@ -25,7 +25,7 @@ describe('position', () => {
     }
   })
 
-  it('[N10] is a total order that begins at the start of a log', () => {
+  it('[R1] [N10] is a total order that begins at the start of a log', () => {
     fc.assert(
       fc.property(position, position, position, (a, b, c) => {
         expect(Math.sign(comparePositions(a, b))).toBe(0 - Math.sign(comparePositions(b, a)))
