@@ -24,7 +24,7 @@ export interface HeldRoom {
   inbox: Run[]
   /** Signals that came since the last flush, at most `maxSignals`. */
   signals: ConversationSignal[]
-  /** How many belong to the conversation; null when that has changed since the directory told. */
+  /** How many belong to the conversation, as `memberCountAfter` has it. */
   memberCount: number | null
 }
 

@@ -4,11 +4,13 @@ import type { Run } from './reader.ts'
 export const shownUpToMembers = 100
 
 /**
- * How many members there are after a run that a room with the head `before` takes in; null when the directory must be
- * asked anew: a run tells who was removed, and of those who joined only that they did.
+ * How many members there are after a run that a room with the head `before` takes in; above `shownUpToMembers` no more
+ * than a least number. Null when the directory must be asked anew: a run tells who was removed, and of those who joined
+ * only that they did.
  */
 export function memberCountAfter(count: number | null, run: Run, before: number): number | null {
   if (count === null || run.first > before + 1) return null
   const left = count - run.removed.filter(({ seq }) => seq > before).length
-  return run.joined > before && left <= shownUpToMembers ? null : left
+  const exact = count <= shownUpToMembers && run.joined <= before
+  return exact || left > shownUpToMembers ? left : null
 }

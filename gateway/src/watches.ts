@@ -6,6 +6,8 @@ export interface Watch<C> {
   readonly connection: C
   readonly owner: string
   readonly entries: Map<string, Entry<C>>
+  /** Entries without a subject. */
+  strangers: number
   /** The first `presence`, of all, has been sent. */
   announced: boolean
   /** Users of whom something is to be told. */
@@ -82,6 +84,7 @@ export class Watches<C> {
       connection,
       owner,
       entries: new Map(),
+      strangers: 0,
       announced: false,
       dirty: new Set(),
       known: new Map(old?.known),
@@ -96,7 +99,9 @@ export class Watches<C> {
       const known = old?.entries.get(user)?.subject != null
       const subject = known ? this.subjects.hold(user, watch) : undefined
       watch.entries.set(user, { subject, told: null })
-      if (!known) watch.checkAt = now
+      if (known) continue
+      watch.strangers += 1
+      watch.checkAt = now
     }
     if (old !== undefined) this.#drop(old)
     this.#byConnection.set(connection, watch)
@@ -134,7 +139,7 @@ export class Watches<C> {
   /** Event `seq` added the connection's user to a conversation, or (`others`) somebody to one that it reads. */
   gained(connection: C, { conversation, seq }: Where, now: number, others: boolean): void {
     const watch = this.#byConnection.get(connection)
-    if (watch === undefined || !hasStranger(watch)) return
+    if (watch === undefined || watch.strangers === 0) return
     raise(watch.known, conversation, seq)
     const apartMs = others ? watchTimes.gainedMs : watchTimes.lostMs
     watch.checkAt = Math.min(watch.checkAt, Math.max(now, watch.checkedAt + apartMs))
@@ -208,10 +213,16 @@ export class Watches<C> {
   }
 
   #settle(watch: Watch<C>, user: string, entry: Entry<C>, inside: boolean): void {
-    if (inside && entry.subject == null) entry.subject = this.subjects.hold(user, watch)
-    else if (!inside && entry.subject !== null) {
-      if (entry.subject !== undefined) this.subjects.release(entry.subject, watch)
+    const { subject } = entry
+    if (inside && subject == null) {
+      entry.subject = this.subjects.hold(user, watch)
+      watch.strangers -= 1
+    } else if (!inside && subject !== null) {
       entry.subject = null
+      if (subject !== undefined) {
+        this.subjects.release(subject, watch)
+        watch.strangers += 1
+      }
     } else return
     watch.dirty.add(user)
   }
@@ -269,11 +280,6 @@ export interface Check<C> {
 function presenceOf(user: string, { subject }: Entry<unknown>): UserPresence | null {
   if (subject === null) return { id: user, state: 'offline' }
   return subject?.presence ?? null
-}
-
-function hasStranger({ entries }: Watch<unknown>): boolean {
-  for (const { subject } of entries.values()) if (subject == null) return true
-  return false
 }
 
 function raise(known: Map<string, number>, conversation: string, seq: number): void {

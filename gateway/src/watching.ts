@@ -52,6 +52,8 @@ const asksAtOnce = 4
 const usersPerAsk = 1_000
 const firstRetryMs = 200
 const longestRetryMs = 3_000
+/** How often those are looked for whose presence is to be asked anew. */
+const lookMs = 1_000
 
 export function createWatching(parts: WatchingParts): Watching {
   const { bus, flusher, logger, now } = parts
@@ -63,6 +65,7 @@ export function createWatching(parts: WatchingParts): Watching {
   let failures = 0
   let retryAt = 0
   let pumping = false
+  let lookedAt = 0
 
   function listen(user: string): void {
     const channel = openChannel({
@@ -162,6 +165,7 @@ export function createWatching(parts: WatchingParts): Watching {
       pump()
     },
     passed({ room }, run, before) {
+      if (watches.entries === 0) return
       const { conversation, readers } = room
       for (const { seq, user } of run.removed) {
         if (seq <= before) continue
@@ -179,7 +183,10 @@ export function createWatching(parts: WatchingParts): Watching {
       pump()
     },
     tick() {
-      subjects.renew(now() - parts.refreshMs)
+      if (now() - lookedAt >= lookMs) {
+        lookedAt = now()
+        subjects.renew(lookedAt - parts.refreshMs)
+      }
       if (watches.pending) flusher.schedule()
       pump()
     },
