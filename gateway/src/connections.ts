@@ -78,10 +78,11 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
         close: (reason) => end(connection, reason),
         authenticate: (hello) => guarded(parts.authenticate(connection, hello)),
         verify(token, ref) {
-          void parts.tokens.verify(token).then((result) => {
+          const verified = parts.tokens.verify(token).then((result) => {
             session.renewed(result, ref, now())
             if (session.identity !== null) connection.sessionId = session.identity.session
           })
+          guarded(verified)
         },
         submit: (draft) =>
           parts.writer.submit(draft, (frame, bytes) => {

@@ -106,10 +106,12 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
   })
   const flusher = createFlusher()
   const rechecks = createRechecks(directory, logger, now)
-  const interruptions = createInterruptions(() => {
-    ephemera.watching.interrupted()
-    return memberships.checkAll()
-  }, bounds.secondCheckMs)
+  const interruptions = createInterruptions({
+    users: () => memberships.userIds(),
+    check: (ids) => memberships.check(ids),
+    onStart: () => ephemera.watching.interrupted(),
+    secondMs: bounds.secondCheckMs,
+  })
   const fanOut: FanOut = createFanOut({
     bus,
     flusher,

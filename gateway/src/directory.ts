@@ -83,8 +83,9 @@ const sessionsPerCall = 1_000
 export function createDirectory(options: DirectoryOptions): Directory {
   const { rpc, address, timeoutMs, membershipLimit } = options
   const call = { timeoutMs }
-  const lists = createGate({ running: 4, waiting: Number.POSITIVE_INFINITY })
-  const checks = createGate({ running: 32, waiting: Number.POSITIVE_INFINITY })
+  // A hello turned away is told to come again; a check is asked again by who needs it.
+  const lists = createGate({ running: 4, waiting: 1_000 })
+  const checks = createGate({ running: 32, waiting: 10_000 })
   const pages = createGate({ running: options.pagesInFlight, waiting: 0 })
   const infos = createGate({ running: 32, waiting: 1_000 })
   const acquaintances = createGate({ running: 16, waiting: 1_000 })

@@ -88,11 +88,12 @@ export function createHello(parts: HelloParts) {
       conversations: list.slice(0, limits.welcomeConversations).map(headOf),
       more: looked.more || list.length > limits.welcomeConversations,
     })
-    if (hello.resume !== undefined) void resume(parts, connection, list, hello.resume)
+    const resuming = hello.resume && resume(parts, connection, list, hello.resume)
     parts.reports.opened(connection.id, user)
     memberships.bound(connection)
     connection.session.ready({ user, session, expiresAt: looked.expiresAt }, now())
     parts.metrics.helloMs(performance.now() - began)
+    await resuming
   }
 }
 

@@ -18,8 +18,10 @@ export interface Memberships {
   /** What waited for `bind` has its turn. */
   bound(connection: Connection): void
   admit(connection: Connection, conversation: string, seq: number): void
-  /** Publishes may have been missed: everything is held against the directory. Resolves when that is done. */
-  checkAll(): Promise<void>
+  /** The users that are connected here. */
+  userIds(): string[]
+  /** Publishes may have been missed: what these users are in is held against the directory. Returns who could not be. */
+  check(users: readonly string[]): Promise<string[]>
 }
 
 export interface MembershipChange {
@@ -158,11 +160,15 @@ export function createMemberships(parts: MembershipsParts): Memberships {
       }
     },
     admit,
-    async checkAll() {
-      const ids = [...users.ids]
+    userIds: () => [...users.ids],
+    async check(ids) {
+      const failed: string[] = []
       for (let i = 0; i < ids.length; i += usersAtOnce) {
-        await Promise.allSettled(ids.slice(i, i + usersAtOnce).map(checkUser))
+        const some = ids.slice(i, i + usersAtOnce)
+        const results = await Promise.allSettled(some.map(checkUser))
+        failed.push(...some.filter((_, n) => results[n]?.status === 'rejected'))
       }
+      return failed
     },
   }
 }

@@ -1,3 +1,4 @@
+import type { Log as Logger } from '@parley/platform/process/logs'
 import type { Connection } from './connection.ts'
 import type { Directory } from './directory.ts'
 import type { Reader } from './reader.ts'
@@ -22,15 +23,20 @@ interface Waiting {
 
 export function createRechecks(
   directory: Pick<Directory, 'membership'>,
+  logger: Pick<Logger, 'error'>,
   now: () => number,
 ): Rechecks {
   const waiting = new Map<Reader<Connection>, Waiting>()
   const waitMs = new WeakMap<Reader<Connection>, number>()
 
   async function check(reader: Reader<Connection>, knownHead: number): Promise<void> {
-    const { room, user } = reader
-    const answer = await directory.membership(user, room.conversation, knownHead)
-    room.checked(reader, answer)
+    const { room, user, connection } = reader
+    try {
+      room.checked(reader, await directory.membership(user, room.conversation, knownHead))
+    } catch (error) {
+      logger.error({ err: error }, 'a reader could not be checked')
+      connection.session.failed()
+    }
   }
 
   return {
