@@ -171,7 +171,9 @@ export function startChat({ session, clock, storage, onEnd }) {
     find('leave-stay').addEventListener('click', () => find('leave-dialog').close())
     find('leave-discard').addEventListener('click', () => signOut({ isSure: true }))
     window.addEventListener('hashchange', route, { signal })
-    window.addEventListener('online', () => socket.check(), { signal })
+    for (const change of ['online', 'offline']) {
+      window.addEventListener(change, () => socket.check(), { signal })
+    }
     window.addEventListener('storage', (event) => outbox.heard(event), { signal })
     const onVisible = () => {
       if (document.visibilityState !== 'visible') return

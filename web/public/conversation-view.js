@@ -18,11 +18,12 @@ export function createConversationView({ find, store, outbox, people, loader, on
   const list = find('message-items')
   const older = find('older')
   const latest = find('latest')
-  const shown = { id: undefined, low: 0, lastSeq: 0, atEnd: true }
+  const shown = { id: undefined, low: 0, lastSeq: 0, atEnd: true, top: 0 }
 
   const isAtEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < nearEnd
   const toEnd = () => {
     scroller.scrollTop = scroller.scrollHeight
+    shown.top = scroller.scrollTop
   }
 
   older.addEventListener('click', () => loader.readOlder(shown.id))
@@ -33,6 +34,7 @@ export function createConversationView({ find, store, outbox, people, loader, on
   scroller.addEventListener('scroll', () => {
     const wasAtEnd = shown.atEnd
     shown.atEnd = isAtEnd()
+    shown.top = scroller.scrollTop
     if (scroller.scrollTop < nearTop && !older.hidden && !older.disabled) loader.readOlder(shown.id)
     if (shown.atEnd && !wasAtEnd) render()
   })
@@ -83,6 +85,8 @@ export function createConversationView({ find, store, outbox, people, loader, on
 
   function renderMessages(conversation) {
     const { low } = conversation.timeline
+    /* Scrolled up, and its event is yet to come. */
+    if (shown.atEnd && scroller.scrollTop < shown.top) shown.atEnd = isAtEnd()
     const heightBefore = scroller.scrollHeight
     const topBefore = scroller.scrollTop
     const isPrepended = low < shown.low && !shown.atEnd

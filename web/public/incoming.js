@@ -16,6 +16,7 @@ export function createIncoming({ store, people, reads, sender, catchUp, loader, 
     if (taken === 'hole') catchUp.want(conversation)
     else if (taken === 'unknown') meetStranger(conversation, seq)
     else if (kind === 'joined' || kind === 'left') people.forgetMembers(conversation)
+    sender.seen(event)
   }
 
   /** The conversation goes at least up to `head`. */
@@ -47,10 +48,7 @@ export function createIncoming({ store, people, reads, sender, catchUp, loader, 
   }
 
   const takers = {
-    event(frame) {
-      takeEvent(frame)
-      sender.seen(frame)
-    },
+    event: takeEvent,
     ack: (frame) => sender.acked(frame),
     error(frame) {
       if (frame.id !== undefined) sender.refused(frame)

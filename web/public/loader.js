@@ -1,3 +1,5 @@
+import { createRetries } from './retries.js'
+
 /** Reads lists and history over HTTP into the store. */
 
 const listEntries = 30
@@ -15,13 +17,15 @@ const listAgainMs = 3_000
  */
 export function createLoader({ api, store, people, reads, catchUp }) {
   const list = { loading: false, loaded: false, problem: '', next: undefined }
+  const retries = createRetries()
   let wanted
   let readAt = 0
 
-  /** One page, merged: `{isNews, next}`; undefined when it could not be read. */
+  /** One page, merged: `{isNews, next}`; undefined when it could not be read, and is read again. */
   async function readPage(cursor) {
     const answer = await api.conversations(listEntries, cursor)
     list.problem = answer.ok ? '' : answer.message
+    retries.note('list', answer, readList)
     if (!answer.ok) return undefined
     const { conversations, next } = answer.body
     const isNews = store.mergeList(conversations, reads.here)
@@ -76,7 +80,7 @@ export function createLoader({ api, store, people, reads, catchUp }) {
       await new Promise((resolve) => setTimeout(resolve, lagMs * 2 ** tries))
       tries += 1
     }
-    return { ok: false, message: 'The history is not readable yet.' }
+    return { ok: false, message: 'The history is not readable yet.', retryable: true }
   }
 
   async function readOlder(id) {
@@ -90,6 +94,9 @@ export function createLoader({ api, store, people, reads, catchUp }) {
     const read = await readEvents(id, after, to)
     conversation.older = { loading: false, problem: read.ok ? '' : read.message }
     store.prepend(conversation, timeline, read.ok ? read.events : [])
+    retries.note(id, read, () => {
+      if (store.opened()?.id === id) readOlder(id)
+    })
     if (conversation.timeline !== timeline) readOlder(id)
   }
 
@@ -119,6 +126,9 @@ export function createLoader({ api, store, people, reads, catchUp }) {
         else readList()
       }, inMs)
     },
-    stop: () => clearTimeout(wanted),
+    stop() {
+      clearTimeout(wanted)
+      retries.stop()
+    },
   }
 }

@@ -1,6 +1,6 @@
 /**
- * How far the user has read, told to the server, and kept in this browser as well until the server is known to have it
- * (or for good, where it doesn't keep read positions).
+ * How far the user has read: kept in this browser, and told to the server, which shows it to the user's other devices.
+ * What the server does not keep holds here all the same.
  */
 
 const maxKept = 1_000
@@ -10,6 +10,9 @@ const tellMs = 500
 export function createReads({ storage, user, socket }) {
   const key = `parley.read.${user}`
   const untold = new Set()
+  let isTelling = false
+  /** A server of the first release takes no read positions. */
+  let isSupported = true
   let timer
 
   function all() {
@@ -21,22 +24,27 @@ export function createReads({ storage, user, socket }) {
   }
 
   function keep(conversation, seq) {
-    const { [conversation]: before = 0, ...others } = all()
+    const { [conversation]: _before, ...others } = all()
     const latest = Object.entries(others).slice(-maxKept + 1)
-    const kept = Object.fromEntries([...latest, [conversation, Math.max(before, seq)]])
     try {
-      storage.setItem(key, JSON.stringify(kept))
+      storage.setItem(key, JSON.stringify(Object.fromEntries([...latest, [conversation, seq]])))
     } catch {
-      /* No room: then it is known to the server alone. */
+      /* No room: then the server alone knows. */
     }
   }
 
-  function tell() {
-    timer = undefined
+  /** One after another; what could not be told is compared again after the next `welcome`. */
+  async function tell() {
+    if (isTelling) return
+    isTelling = true
     for (const conversation of untold) {
-      socket.send({ type: 'read', conversation, seq: all()[conversation] ?? 0 })
+      untold.delete(conversation)
+      if (!isSupported) continue
+      const seq = all()[conversation] ?? 0
+      const answer = await socket.ask({ type: 'read', conversation, seq })
+      if (answer.code === 'unsupported') isSupported = false
     }
-    untold.clear()
+    isTelling = false
   }
 
   return {
@@ -45,15 +53,18 @@ export function createReads({ storage, user, socket }) {
       if ((all()[conversation] ?? 0) >= seq) return
       keep(conversation, seq)
       untold.add(conversation)
-      timer ??= setTimeout(tell, tellMs)
+      timer ??= setTimeout(() => {
+        timer = undefined
+        tell()
+      }, tellMs)
     },
     /** After a (re)connect: what the server does not have, it is told again. */
     compare(conversations) {
       const mine = all()
       for (const { id, read, head } of conversations) {
-        const seq = Math.min(mine[id] ?? 0, head)
-        if (seq > read) socket.send({ type: 'read', conversation: id, seq })
+        if (Math.min(mine[id] ?? 0, head) > read) untold.add(id)
       }
+      tell()
     },
     stop: () => clearTimeout(timer),
   }

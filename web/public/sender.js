@@ -6,6 +6,8 @@ import { sentence } from './http.js'
  */
 
 const answerMs = 15_000
+/** Without an answer for this long, it is worth asking whether the link still lives. */
+const doubtMs = 3_000
 const firstRetryMs = 1_000
 const lastRetryMs = 30_000
 
@@ -41,8 +43,11 @@ export function createSender({ outbox, socket, onAcked }) {
   function send(entry) {
     const { id, conversation, text, tried } = entry
     entry.tried = true
-    const patience = setTimeout(() => later(conversation, id, undefined), answerMs)
-    inFlight.set(conversation, { id, patience })
+    const timers = [
+      setTimeout(() => socket.check(), doubtMs),
+      setTimeout(() => later(conversation, id, undefined), answerMs),
+    ]
+    inFlight.set(conversation, { id, timers })
     const frame = { type: 'send', id, conversation, body: { text } }
     socket.send(tried ? { ...frame, retry: true } : frame)
   }
@@ -51,7 +56,7 @@ export function createSender({ outbox, socket, onAcked }) {
   function landed(conversation, id) {
     const flying = inFlight.get(conversation)
     if (flying?.id !== id) return
-    clearTimeout(flying.patience)
+    flying.timers.forEach(clearTimeout)
     inFlight.delete(conversation)
   }
 
@@ -101,7 +106,7 @@ export function createSender({ outbox, socket, onAcked }) {
     /** The connection is gone: nothing sent on it will be answered. */
     lost() {
       clearTimeout(timer)
-      for (const { patience } of inFlight.values()) clearTimeout(patience)
+      for (const { timers } of inFlight.values()) timers.forEach(clearTimeout)
       inFlight.clear()
       held.clear()
     },

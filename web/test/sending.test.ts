@@ -106,6 +106,7 @@ function fakeGateway(fates: readonly string[]) {
   const sent: { id: string; retry?: boolean }[] = []
   const socket = {
     limits: () => (isOnline ? { inFlight: 32 } : null),
+    check() {},
     send(frame) {
       sent.push(frame)
       const fate = fates[next++] ?? 'ack'
