@@ -92,11 +92,16 @@ test('[H5] the new password has 8 to 256 characters', async () => {
 test('of two changes at once, both with the present password, one counts', async () => {
   const me = await someone()
   const passwords = ['the first of two', 'the second of two']
-  const results = await Promise.all(
-    passwords.map((password) =>
+  const { changes } = await tables.db.transaction(async (sql) => {
+    /* Held until both have seen that the present password is right. */
+    await sql.query('select from credentials where user_id = $1 for update', [me.user.id])
+    const asked = passwords.map((password) =>
       accounts.changePassword(claimOf(me), { currentPassword: testPassword, password }),
-    ),
-  )
+    )
+    await vi.waitFor(async () => expect(await waitingForLocks()).toBe(2), 10_000)
+    return { changes: asked }
+  })
+  const results = await Promise.all(changes)
   expect(results.filter((r) => r.ok)).toHaveLength(1)
   expect(results.find((r) => !r.ok)).toMatchObject({ code: 'forbidden' })
   const works = await Promise.all(passwords.map((p) => login(me.user.username, p)))

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Database } from '@parley/platform/ports/database'
+import { connectDatabase } from '@parley/platform/postgres/connect'
 import { openTestDatabase, type TestDatabase } from '@parley/platform/postgres/test-database'
 import { StartError } from '@parley/platform/process/start-error'
 import { newId } from '@parley/proto/ids'
@@ -141,6 +142,30 @@ test('every table is in it but the checkpoints, whose positions are those of the
     sql.query('select from partition_checkpoints'),
   )
   expect(checkpoints).toEqual([])
+})
+
+test('the form does not depend on how the server writes bytes and times', async () => {
+  const rowsOf = async (db: Database) => {
+    const lines: string[] = []
+    await db.snapshot(async (sql) => {
+      const options = { keySecret: { secret: 'secret' }, madeAt: new Date(0) }
+      for await (const line of dumpLines(sql, options)) lines.push(line)
+    })
+    return lines.join('')
+  }
+  const options = encodeURIComponent('-c bytea_output=escape -c timezone=Asia/Kolkata')
+  const other = await connectDatabase({ url: `${source.url}?options=${options}` })
+  try {
+    const [shown] = await other.snapshot((sql) =>
+      sql.query<{ bytes: string }>(`select ('\\x00'::bytea)::text as bytes`),
+    )
+    expect(shown?.bytes).toBe('\\000')
+    const text = await rowsOf(other)
+    expect(text === (await rowsOf(source.db))).toBe(true)
+    expect(text).toContain('2026-01-01T21:34:05.678901+00:00')
+  } finally {
+    await other.close()
+  }
 })
 
 test('no table has a numbering of its own, which rows alone would not bring back', async () => {

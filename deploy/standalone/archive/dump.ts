@@ -17,7 +17,7 @@ const fetchRows = 256
  * with microseconds and in UTC, whatever the server's own settings are.
  */
 export async function* dumpLines(sql: Sql, options: DumpOptions): AsyncGenerator<string> {
-  for (const setting of [`bytea_output = 'hex'`, `timezone = 'UTC'`, `datestyle = 'ISO'`]) {
+  for (const setting of [`bytea_output = 'hex'`, `timezone = 'UTC'`]) {
     await sql.query(`set local ${setting}`)
   }
   const tables = await readTables(sql)
