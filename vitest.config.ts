@@ -12,7 +12,7 @@ export default defineConfig({
           name: 'unit',
           sequence: { groupOrder: 0 },
           include: [
-            '{proto,platform,gateway,chat-service,presence-service,storage-worker,loadtest,deploy}/**/*.test.ts',
+            '{proto,platform,gateway,chat-service,presence-service,storage-worker,loadtest,deploy,web}/**/*.test.ts',
             'tests/{docs,import-rules}/**/*.test.ts',
           ],
           exclude: ['**/node_modules/**', 'platform/src/contract/**'],
