@@ -40,7 +40,7 @@ async function refusal(client: Client, code: string, close?: number): Promise<vo
   await client.frame('pong', (pong) => pong.ref === ref)
 }
 
-describe('bytes that are no frame are `bad_frame` and close 4000', () => {
+describe('[X2] bytes that are no frame are `bad_frame` and close 4000', () => {
   const deep = (open: string, close: string) => open.repeat(1_000) + close.repeat(1_000)
   test.each<[string, string]>([
     ['no JSON', '{"type":'],
@@ -121,7 +121,7 @@ describe('frames that are wrong in themselves are refused and the link stays', (
 })
 
 describe('before welcome', () => {
-  test('a frame before hello is `unauthenticated` and closes 4001', async () => {
+  test('[C4] [X2] a frame before hello is `unauthenticated` and closes 4001', async () => {
     const client = await connect(world.url)
     client.send({ type: 'ping' })
     await refusal(client, 'unauthenticated', 4001)
@@ -181,7 +181,7 @@ async function confused({ kid, keys }: World): Promise<string> {
 
 describe('sizes', () => {
   const message = (bytes: number) => `{"type":"ping","x":"${'a'.repeat(bytes - 22)}"}`
-  test('64 KiB are read, one byte more is `too_large` and closes 4009, and so is 256 KiB', async () => {
+  test('[C12] 64 KiB are read, one byte more is `too_large` and closes 4009, and so is 256 KiB', async () => {
     expect(message(100)).toHaveLength(100)
     const client = await welcomed(world, ann)
     client.raw(message(64 * 1024))
@@ -219,14 +219,14 @@ describe('what breaks RFC 6455 or HTTP', () => {
     await raw.closed()
   })
 
-  test('an unknown subprotocol is refused with 400, naming the known ones', async () => {
+  test('[C1] an unknown subprotocol is refused with 400, naming the known ones', async () => {
     const raw = await connectRaw(world.port, { 'sec-websocket-protocol': 'chat, graphql-ws' })
     expect(raw.response).toMatch(/^HTTP\/1.1 400/)
     const answered = await fetch(`http://127.0.0.1:${world.port}/elsewhere`)
     expect(answered.status).toBe(404)
   })
 
-  test('without a subprotocol it is JSON; of several the first that is known is taken', async () => {
+  test('[C1] without a subprotocol it is JSON; of several the first that is known is taken', async () => {
     const none = await connectRaw(world.port)
     expect(none.response).toMatch(/^HTTP\/1.1 101/)
     expect(none.response.toLowerCase()).not.toContain('sec-websocket-protocol')

@@ -70,7 +70,7 @@ describe('hello', () => {
     await client.frame('event', (event) => event.conversation === ids[1_000])
   })
 
-  test('never said closes 4004', async () => {
+  test('[C3] never said closes 4004', async () => {
     const world = await start({ bounds: { helloMs: 100 } })
     const client = await connect(world.url)
     expect((await client.closed()).code).toBe(4004)
@@ -133,7 +133,7 @@ describe('send', () => {
     expect(world.records.length).toBeLessThan(10)
   })
 
-  test('[G5] when the log is away later ones are held back until the first comes again', async () => {
+  test('[G5] [S8] when the log is away later ones are held back until the first comes again', async () => {
     const world = await start()
     const conversation = world.create([ann])
     const client = await welcomed(world, ann)
@@ -339,7 +339,7 @@ describe('sync', () => {
     expect(synced.events).toEqual(world.conversation(conversation).events.slice(2, 5))
   })
 
-  test('[G3] waits for the head that this connection has been told of', async () => {
+  test('[G3] [Y4] waits for the head that this connection has been told of', async () => {
     const world = await start()
     const conversation = world.create([ann])
     const client = await welcomed(world, ann)
@@ -393,7 +393,7 @@ describe('[G11] a session', () => {
     expect(again.frames.map(({ type }) => type)).toEqual(['error'])
   })
 
-  test('whose token expires is closed 4002, unless `auth` brought a fresh one', async () => {
+  test('[X2] whose token expires is closed 4002, unless `auth` brought a fresh one', async () => {
     let ahead = 0
     const world = await start({ now: () => Date.now() + ahead })
     const [renews, expires] = await Promise.all([welcomed(world, ann), welcomed(world, ann)])

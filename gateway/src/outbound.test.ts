@@ -106,7 +106,7 @@ describe('writing', () => {
   })
 })
 
-describe('[G8] a reader that does not take what it is sent', () => {
+describe('[G8] [C13] a reader that does not take what it is sent', () => {
   test('gets no events until half of the bound is free, but its answers', () => {
     const { out, link } = open()
     link.buffered = 900
@@ -146,7 +146,7 @@ describe('[G8] a reader that does not take what it is sent', () => {
   })
 })
 
-describe('[G10] what may be lost', () => {
+describe('[G10] [P6] what may be lost', () => {
   test('goes out while the link is nearly free, and is dropped before any event is', () => {
     const { out, link } = open()
     link.buffered = 200

@@ -88,7 +88,7 @@ describe('an ok that waits', () => {
     expect(sent).toEqual([{ type: 'ok', ref: 'r' }])
   })
 
-  test('[G8] is refused after its time, and again when there are too many', () => {
+  test('[G8] [L2] is refused after its time, and again when there are too many', () => {
     const { oks, connection, sent } = waiting()
     oks.add(connection, 'first', 0)
     oks.add(connection, 'second', 500)

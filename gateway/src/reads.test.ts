@@ -268,7 +268,7 @@ describe('others’ positions', () => {
     expect(reads(gone as Client)).toEqual([])
   })
 
-  test('[G10] are not published when the log does not take them', async () => {
+  test('[G10] [P6] are not published when the log does not take them', async () => {
     await start({ bounds: { replyTimeoutMs: 200 } })
     const conversation = world.create([ann, ben], 9)
     const client = await welcomed(world, ann)

@@ -145,7 +145,7 @@ describe('a live reader', () => {
     expect(r.asked).toEqual([reader])
   })
 
-  test('[G7] whose link is full is owed one gap, told when it drains', () => {
+  test('[G7] [C13] whose link is full is owed one gap, told when it drains', () => {
     const r = recorder()
     const room = new Room('c', 0, r.sink)
     const reader = room.join('link', 'ann', 0)

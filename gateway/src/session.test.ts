@@ -96,7 +96,7 @@ describe('before hello', () => {
     expect(done).toEqual(['close unauthenticated'])
   })
 
-  test('no hello in time closes 4004', () => {
+  test('[C3] no hello in time closes 4004', () => {
     const session = open()
     session.tick(4_999)
     expect(done).toEqual([])
@@ -104,7 +104,7 @@ describe('before hello', () => {
     expect(done).toEqual(['close noHello'])
   })
 
-  test('a hello with a wrong field is `invalid` and the link stays', () => {
+  test('[C5] a hello with a wrong field is `invalid` and the link stays', () => {
     const session = open()
     const wrong = { ok: false as const, code: 'invalid' as const, message: 'm', type: 'hello' }
     session.receive({ ok: true, frames: [wrong] }, 10, 1)
@@ -121,7 +121,7 @@ describe('before hello', () => {
 })
 
 describe('while the hello is looked into', () => {
-  test('frames wait and are answered in order after welcome', () => {
+  test('[C5] frames wait and are answered in order after welcome', () => {
     const session = open()
     give(session, [hello, { type: 'ping', ref: '1' }, { type: 'ping', ref: '2' }])
     expect(sent).toEqual([])
@@ -142,7 +142,7 @@ describe('while the hello is looked into', () => {
     expect(done.at(-1)).toBe('close tooMany')
   })
 
-  test('a second hello is `invalid` and the link stays, then too', () => {
+  test('[C6] a second hello is `invalid` and the link stays, then too', () => {
     const session = open()
     give(session, [hello, hello])
     expect(codes()).toEqual(['invalid'])
@@ -207,7 +207,7 @@ describe('a token', () => {
     expect(done).toEqual(['verify x'])
   })
 
-  test('[G11] revoked: nothing more is processed', () => {
+  test('[G11] [C9] revoked: nothing more is processed', () => {
     const session = ready()
     session.revoked()
     give(session, [send()])
@@ -276,7 +276,7 @@ describe('frames', () => {
     expect(submitted).toHaveLength(1)
   })
 
-  test('[G8] more frames than a connection may send close 4029', () => {
+  test('[G8] [C14] more frames than a connection may send close 4029', () => {
     const session = ready({ frames: { perSecond: 10, burst: 20 } })
     for (let i = 0; i < 19; i++) give(session, [{ type: 'ping' }], 1)
     expect(done).toEqual([])
@@ -296,7 +296,7 @@ describe('frames', () => {
 })
 
 describe('sends', () => {
-  test('[G8] one more than the window is `too_many_inflight` until one was answered', () => {
+  test('[G8] [L2] one more than the window is `too_many_inflight` until one was answered', () => {
     const session = ready()
     const ids = Array.from({ length: 33 }, () => newId())
     for (const id of ids) give(session, [send(id, newId())])
@@ -307,13 +307,13 @@ describe('sends', () => {
     expect(submitted).toHaveLength(33)
   })
 
-  test('[G8] beyond the rate they are `rate_limited`, with the time until the next', () => {
+  test('[G8] [S8] beyond the rate they are `rate_limited`, with the time until the next', () => {
     const session = ready({}, { perSecond: 10, burst: 2 })
     for (let i = 0; i < 3; i++) give(session, [send(newId(), newId())])
     expect(sent).toMatchObject([{ code: 'rate_limited', retryAfterMs: 100 }])
   })
 
-  test('[G5] after one is refused for load later ones are, until it comes again', () => {
+  test('[G5] [S6] after one is refused for load later ones are, until it comes again', () => {
     const session = ready()
     const [first, second] = [newId(), newId()]
     answerOfLog = failure('overloaded', 'm', 500)
@@ -328,7 +328,7 @@ describe('sends', () => {
     expect(submitted.map(({ id }) => id).slice(1)).toEqual([first, second])
   })
 
-  test('[G5] an answer `unavailable` from the log holds later ones back too', () => {
+  test('[G5] [S6] an answer `unavailable` from the log holds later ones back too', () => {
     const session = ready()
     const [first, second] = [newId(), newId()]
     give(session, [send(first)])
@@ -367,7 +367,7 @@ describe('sends', () => {
   })
 })
 
-test('[G5] any mix of refusals: nothing is accepted between a refusal and that command coming again', () => {
+test('[G5] [S6] any mix of refusals: nothing is accepted between a refusal and that command coming again', () => {
   const turn = fc.record({
     which: fc.nat(7),
     outcome: fc.constantFrom('ok', 'overloaded', 'unavailable later'),

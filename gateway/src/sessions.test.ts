@@ -136,7 +136,7 @@ describe('a connection is told', () => {
   })
 })
 
-test('[G10] while the log does not take what presence is told, chat goes on', async () => {
+test('[G10] [P6] while the log does not take what presence is told, chat goes on', async () => {
   await start()
   const conversation = world.create([ann])
   const client = await welcomed(world, ann)

@@ -208,7 +208,7 @@ describe('[G6] typing', () => {
   })
 })
 
-describe('[G10] a flood of typing', () => {
+describe('[G10] [P6] a flood of typing', () => {
   test('is dropped without a word, refused with a ref, and costs the bus little', async () => {
     await start()
     const conversation = world.create([ann, ben])

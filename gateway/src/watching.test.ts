@@ -207,7 +207,7 @@ describe('watch', () => {
     })
   })
 
-  test('[G8] beyond the bound of the gateway is `overloaded`', async () => {
+  test('[G8] [L2] beyond the bound of the gateway is `overloaded`', async () => {
     await start({ bounds: { maxWatched: 3 } })
     const client = await welcomed(world, ann)
     await watch(client, [ben, cat])

@@ -21,7 +21,7 @@ const refused = (refreshToken: string) =>
   world.http.problem('POST', '/v1/auth/refresh', { body: { refreshToken } })
 const admin = (...words: string[]) => runCommand('admin', words, { dataDir: server.dataDir })
 
-test('[G11] a new password closes the other sessions’ sockets with 4002 within 5 s; the caller’s stays', async () => {
+test('[G11] [C9] a new password closes the other sessions’ sockets with 4002 within 5 s; the caller’s stays', async () => {
   const person = await world.register()
   const others = [await login(person.username), await login(person.username)]
   const mine = await world.connect(person)
@@ -46,7 +46,7 @@ test('[G11] a new password closes the other sessions’ sockets with 4002 within
   await Promise.all([mine.close(), stranger.close()])
 })
 
-test('[G11] an operator ends a user’s sessions; the sockets close with 4002 within 5 s', async () => {
+test('[G11] [C9] an operator ends a user’s sessions; the sockets close with 4002 within 5 s', async () => {
   const person = await world.register()
   const socket = await world.connect(person, 'parley.v1.msgpack')
   const bystander = await world.connect(await world.register())

@@ -65,7 +65,7 @@ test('a wrong password and an unknown user are the same answer', async () => {
   expect(unknown.document).toEqual(wrong.document)
 })
 
-test('access tokens verify with a key of the JWK Set', async () => {
+test('[T3] access tokens verify with a key of the JWK Set', async () => {
   const { accessToken, id } = await world.register()
   const { keys } = await world.http.call<{ keys: (JsonWebKey & { kid: string })[] }>(
     'GET',
@@ -83,7 +83,7 @@ test('access tokens verify with a key of the JWK Set', async () => {
   expect(JSON.parse(Buffer.from(claims, 'base64url').toString()).sub).toBe(id)
 })
 
-test('a refresh token just used gives its successor again while that is unused', async () => {
+test('[H10] a refresh token just used gives its successor again while that is unused', async () => {
   const person = await world.register()
   const first = await refresh(person.refreshToken)
   expect(first.user.id).toBe(person.id)
@@ -94,7 +94,7 @@ test('a refresh token just used gives its successor again while that is unused',
   expect(both[0].refreshToken).toBe(both[1].refreshToken)
 })
 
-test('[G11] an older refresh token revokes the family, its sockets too', async () => {
+test('[G11] [H10] an older refresh token revokes the family, its sockets too', async () => {
   const person = await world.register()
   const second = await refresh(person.refreshToken)
   const third = await refresh(second.refreshToken)
@@ -112,7 +112,7 @@ test('[G11] an older refresh token revokes the family, its sockets too', async (
   await bystander.close()
 })
 
-test('[G11] logout closes the sockets of its session with 4002, and nothing of it holds afterwards', async () => {
+test('[G11] [C9] logout closes the sockets of its session with 4002, and nothing of it holds afterwards', async () => {
   const person = await world.register()
   const socket = await world.connect(person)
   const other = await login(person.username)

@@ -112,7 +112,7 @@ async function expectFirstSeq(socket: Connected, buried: Buried): Promise<void> 
   }
 }
 
-test('[R8] a resend after more than 1,024 other messages gets its first seq, after restarts too', async () => {
+test('[R8] [S4] a resend after more than 1,024 other messages gets its first seq, after restarts too', async () => {
   const conversation = await world.group(ann, [ben])
   let socket = await world.connect(ann, 'parley.v1.msgpack')
   const buried: Buried[] = []

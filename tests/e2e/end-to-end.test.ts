@@ -49,7 +49,7 @@ describe('conversations', () => {
     expect(other).toMatchObject({ status: 400, code: 'invalid' })
   })
 
-  test('a group is there as soon as it is answered, with its maker as owner', async () => {
+  test('[H6] [H7] a group is there as soon as it is answered, with its maker as owner', async () => {
     const id = uuid7()
     const body = { id, kind: 'group', title: 'Climbing', members: [ben.id, cleo.id] }
     const { conversation } = await world.http.call<{ conversation: ConversationInfo }>(
@@ -142,7 +142,7 @@ describe('messages', () => {
     await closeAll(sockets)
   })
 
-  test('no subprotocol means JSON', async () => {
+  test('[C1] no subprotocol means JSON', async () => {
     const conversation = await world.direct(ann, ben)
     const socket = await openSocket(stack.wsUrls[0] as string)
     await socket.hello(ann.accessToken)
@@ -169,7 +169,7 @@ describe('messages', () => {
     },
   )
 
-  test('[G5] sends of one connection to one conversation keep their order', async () => {
+  test('[G5] [S6] sends of one connection to one conversation keep their order', async () => {
     const conversation = await world.direct(ann, cleo)
     const socket = await world.connect(ann, 'parley.v1.msgpack')
     const first = await socket.say(conversation, 'start')

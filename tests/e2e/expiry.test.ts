@@ -39,7 +39,7 @@ test('[G11] an expired token is token_expired over REST and in hello, which clos
   }
 })
 
-test('[G11] an open socket closes 4002 when its token expires, unless `auth` brought a fresh one', async () => {
+test('[G11] [C9] an open socket closes 4002 when its token expires, unless `auth` brought a fresh one', async () => {
   const person = await world.register()
   const forgetful = await world.connect(person)
   const renewed = await world.connect(person, 'parley.v1.msgpack')

@@ -113,7 +113,7 @@ describe('SIGTERM', () => {
 })
 
 describe('connections', () => {
-  test('one from which nothing comes, not even a pong, is closed; one that is merely quiet stays', async () => {
+  test('[C10] one from which nothing comes, not even a pong, is closed; one that is merely quiet stays', async () => {
     server = await startStandalone({ env: { PARLEY_WS_IDLE_SECONDS: '8' } })
     const world = worldOf(server)
     const person = await world.register()
@@ -128,7 +128,7 @@ describe('connections', () => {
     await quiet.ping()
   })
 
-  test('one more than a user may have is refused with 4029', async () => {
+  test('[C14] one more than a user may have is refused with 4029', async () => {
     server = await startStandalone({ env: { PARLEY_WS_MAX_CONNECTIONS_PER_USER: '2' } })
     const world = worldOf(server)
     const person = await world.register()
@@ -143,7 +143,7 @@ describe('connections', () => {
 })
 
 describe('health', () => {
-  test('/healthz, /readyz and /metrics answer on loopback, to nobody else', async () => {
+  test('[W2] /healthz, /readyz and /metrics answer on loopback, to nobody else', async () => {
     server = await startStandalone({ env: { PARLEY_HOST: '0.0.0.0' } })
     const { port } = new URL(server.httpUrl)
     const local = `http://127.0.0.1:${port}`
@@ -217,7 +217,7 @@ describe('PostgreSQL away', () => {
     expect(postgresOf(server).length).toBeGreaterThan(0)
   })
 
-  test('not answering: sends to loaded conversations go on, REST reads are 503, then recover', async () => {
+  test('[H11] not answering: sends to loaded conversations go on, REST reads are 503, then recover', async () => {
     const all = await chat()
     const { world, ben, conversation } = all
     const postgres = postgresOf(server)

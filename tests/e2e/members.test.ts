@@ -66,7 +66,7 @@ test('[G6] to someone outside, a conversation is as if it were not there', async
   expect((await info(conversation, owner)).head).toBe(1)
 })
 
-test('[G6] who is added hears it at once, and sees what `history` lets them', async () => {
+test('[G6] [H9] who is added hears it at once, and sees what `history` lets them', async () => {
   for (const history of ['all', 'joined']) {
     const conversation = await world.group(owner, [member], { history })
     const speaker = await world.connect(owner)

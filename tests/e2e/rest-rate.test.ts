@@ -34,7 +34,7 @@ async function refusedSend(person: Person, conversation: string, body: () => obj
   throw new Error('800 sends passed at a rate of one a second')
 }
 
-test('[G8] sends over REST beyond the rate are 429 with the time to come again, and then pass', async () => {
+test('[G8] [S8] sends over REST beyond the rate are 429 with the time to come again, and then pass', async () => {
   const [ann, ben] = [await world.register('ann'), await world.register('ben')]
   const conversation = await world.group(ann, [ben])
   const { refused, document } = await refusedSend(ann, conversation, message)
@@ -57,7 +57,7 @@ test('[G8] a retry of an accepted id counts too', async () => {
   expect(document.code).toBe('rate_limited')
 }, 60_000)
 
-test('[G8] one rate for WebSocket and REST', async () => {
+test('[G8] [S8] one rate for WebSocket and REST', async () => {
   const [ann, ben] = [await world.register('ann'), await world.register('ben')]
   const conversation = await world.group(ann, [ben])
   const socket = await world.connect(ann)

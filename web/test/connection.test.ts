@@ -92,7 +92,7 @@ describe('the connection', () => {
     expect(parts.on.welcome).toHaveBeenCalledOnce()
   })
 
-  test('waits with full jitter, from 1 s doubling to 30 s', async () => {
+  test('[C15] waits with full jitter, from 1 s doubling to 30 s', async () => {
     const parts = connect({ gateway: { ok: false, code: 'unreachable', message: 'away' } })
     vi.spyOn(Math, 'random').mockReturnValue(1)
     const waits: number[] = []
@@ -107,7 +107,7 @@ describe('the connection', () => {
     expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000])
   })
 
-  test('any wait below that is as likely', async () => {
+  test('[C15] any wait below that is as likely', async () => {
     const parts = connect({ gateway: { ok: false, code: 'unreachable', message: 'away' } })
     vi.spyOn(Math, 'random').mockReturnValue(0.25)
     parts.socket.start()
@@ -130,7 +130,7 @@ describe('the connection', () => {
     expect(parts.socket.state()).toMatchObject({ kind: 'waiting', untilMs: Date.now() + 500 })
   })
 
-  test('comes again when `drain` says', async () => {
+  test('[C15] comes again when `drain` says', async () => {
     const parts = connect()
     await online(parts)
     parts.last().say({ type: 'drain', reconnectAfterMs: 7_000 })
@@ -142,7 +142,7 @@ describe('the connection', () => {
     expect(FakeWebSocket.made).toHaveLength(2)
   })
 
-  test('4002: the token is renewed, then it connects again', async () => {
+  test('[C15] 4002: the token is renewed, then it connects again', async () => {
     const parts = connect()
     await online(parts)
     parts.last().close(4002)
@@ -164,17 +164,20 @@ describe('the connection', () => {
     expect(parts.session.refresh).toHaveBeenCalledTimes(2)
   })
 
-  test.each([4000, 4003, 4004, 4009])('%i: it stays away until the user asks', async (code) => {
-    const parts = connect()
-    await online(parts)
-    parts.last().close(code)
-    await vi.advanceTimersByTimeAsync(120_000)
-    expect(parts.socket.state().kind).toBe('stopped')
-    expect(FakeWebSocket.made).toHaveLength(1)
-    parts.socket.retryNow()
-    await settle()
-    expect(FakeWebSocket.made).toHaveLength(2)
-  })
+  test.each([4000, 4003, 4004, 4009])(
+    '[C15] %i: it stays away until the user asks',
+    async (code) => {
+      const parts = connect()
+      await online(parts)
+      parts.last().close(code)
+      await vi.advanceTimersByTimeAsync(120_000)
+      expect(parts.socket.state().kind).toBe('stopped')
+      expect(FakeWebSocket.made).toHaveLength(1)
+      parts.socket.retryNow()
+      await settle()
+      expect(FakeWebSocket.made).toHaveLength(2)
+    },
+  )
 
   test('a link that answers no ping is left, and what was asked on it fails', async () => {
     const parts = connect()

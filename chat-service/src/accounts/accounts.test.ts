@@ -98,7 +98,7 @@ test('registration may be closed, or by invitation', async () => {
   }
 })
 
-test('the refresh token just used gives its successor again for 30 s while that is unused', async () => {
+test('[H10] the refresh token just used gives its successor again for 30 s while that is unused', async () => {
   const accounts = await instance()
   const first = await someone(accounts)
   const second = await accounts.refresh(first.refreshToken)
@@ -113,7 +113,7 @@ test('the refresh token just used gives its successor again for 30 s while that 
   expect(await sessionOf(accounts, first)).toBe(await sessionOf(accounts, second))
 })
 
-test('the token just used, after 30 s, ends the session', async () => {
+test('[H10] the token just used, after 30 s, ends the session', async () => {
   const accounts = await instance()
   const first = await someone(accounts)
   const second = await accounts.refresh(first.refreshToken)
@@ -123,7 +123,7 @@ test('the token just used, after 30 s, ends the session', async () => {
   expect(await accounts.refresh(second.refreshToken)).toMatchObject({ code: 'unauthenticated' })
 })
 
-test('[G11] an older token ends the session, its tokens and its sockets, and no other session', async () => {
+test('[G11] [H10] an older token ends the session, its tokens and its sockets, and no other session', async () => {
   const accounts = await instance()
   const first = await someone(accounts)
   const other = await accounts.login({ username: first.user.username, password: testPassword })
@@ -252,7 +252,7 @@ test('[G8] a user has at most 500 sessions: beyond, the least recently used ends
   expect(await accounts.checkSessions([session])).toEqual([session])
 })
 
-test('[G8] beyond the hashes that may wait, login and register are overloaded', async () => {
+test('[G8] [L2] beyond the hashes that may wait, login and register are overloaded', async () => {
   const accounts = await instance({ passwordHashing: { concurrent: 1, waiting: 1 } })
   const attempts = await Promise.all(
     Array.from({ length: 6 }, () => accounts.login({ username: 'nobody', password: testPassword })),

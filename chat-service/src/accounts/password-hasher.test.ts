@@ -47,7 +47,7 @@ test('nobody is verified against a real hash, and never matches', async () => {
   })
 })
 
-test('[G8] beyond those at work and those waiting it is overloaded, and later there is room again', async () => {
+test('[G8] [L2] beyond those at work and those waiting it is overloaded, and later there is room again', async () => {
   const hasher = createPasswordHasher({ concurrent: 2, waiting: 3 })
   const results = await Promise.all(Array.from({ length: 10 }, () => hasher.hash('correct horse')))
   expect(results.filter((r) => r.ok)).toHaveLength(5)

@@ -99,7 +99,7 @@ test('another key secret stops the start in one sentence, and changes nothing', 
   expect(await kids(await instance())).toEqual(before)
 })
 
-test('the next key is public before it signs, and the last stays while its tokens live', async () => {
+test('[T3] the next key is public before it signs, and the last stays while its tokens live', async () => {
   const first = await instance()
   const before = await someone(first)
   clockMs += 30 * dayMs - 3_600_000

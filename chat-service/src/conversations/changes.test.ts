@@ -33,7 +33,7 @@ function changesWith(parts: Partial<ChangesParts>) {
 const scope = { sender: newId(), conversation: newId() }
 const user = newId()
 
-test('a change that the database does not show in time is unavailable, and not shown', async () => {
+test('[H7] a change that the database does not show in time is unavailable, and not shown', async () => {
   const { changes, drafts } = changesWith({})
   const answers = [
     await changes.create(scope.sender, { kind: 'group', members: [user] }),
@@ -46,7 +46,7 @@ test('a change that the database does not show in time is unavailable, and not s
   expect(drafts.map((draft) => draft.type)).toEqual(['create', 'add', 'remove', 'role', 'update'])
 })
 
-test('each change waits for the seq of its own ack, up to 5 s', async () => {
+test('[H7] each change waits for the seq of its own ack, up to 5 s', async () => {
   const waits: unknown[][] = []
   const { changes } = changesWith({
     heads: {

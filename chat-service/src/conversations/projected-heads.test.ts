@@ -105,13 +105,13 @@ test('after an interruption of the bus the database is asked', async () => {
   expect(queries()).toBeGreaterThan(before)
 })
 
-test('[G8] the wait is bounded: after it the answer is unavailable', async () => {
+test('[G8] [Y4] the wait is bounded: after it the answer is unavailable', async () => {
   const heads = await headsOn(createMemoryBus(), { recheckMs: 10 })
   const id = await stored(1)
   expect(await heads.waitFor(id, 2, 50)).toMatchObject({ ok: false, code: 'unavailable' })
 })
 
-test('[G8] so is the number of those who wait, and there is room again when they are answered', async () => {
+test('[G8] [L2] so is the number of those who wait, and there is room again when they are answered', async () => {
   const bus = createMemoryBus()
   const heads = await headsOn(bus, { recheckMs: never, maxWaiters: 3 })
   const id = await stored(1)

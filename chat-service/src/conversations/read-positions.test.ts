@@ -201,7 +201,7 @@ describe('read positions over REST', { timeout: 30_000 }, () => {
     expect(await waiting).toMatchObject({ code: 'not_found' })
   })
 
-  test('[G8] where the log or this process has no room, the answer says to come again', async () => {
+  test('[G8] [L2] where the log or this process has no room, the answer says to come again', async () => {
     const { id, created } = conversationOf([ada, bob])
     await created(1)
     const who = { user: bob, conversation: id }

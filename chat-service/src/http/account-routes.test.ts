@@ -29,7 +29,7 @@ test('register answers 201, login and refresh 200, with the user and a pair of t
   expect(refreshed.headers['cache-control']).toBe('no-store')
 })
 
-test('the display name is the username unless given; null means absent; unknown fields are ignored', async () => {
+test('[H1] the display name is the username unless given; null means absent; unknown fields are ignored', async () => {
   const answer = await post('/v1/auth/register', {
     username: 'plain',
     password: testPassword,
@@ -52,7 +52,7 @@ test('a taken username is 409 conflict', async () => {
   expect([answer.status, answer.body.code]).toEqual([409, 'conflict'])
 })
 
-test('what breaks the rules of register is 400 invalid and names the field', async () => {
+test('[H1] what breaks the rules of register is 400 invalid and names the field', async () => {
   const fine = { username: 'someone', password: testPassword }
   const cases: [object, string][] = [
     [{ password: testPassword }, 'username'],
@@ -192,7 +192,7 @@ test('by invitation: 403 without one that holds, 201 with it', async () => {
   await invited.close()
 })
 
-test('the JWKS needs no token and may be kept for a while', async () => {
+test('[T3] the JWKS needs no token and may be kept for a while', async () => {
   const { status, body, headers } = await world.call(undefined, { url: '/.well-known/jwks.json' })
   expect(status).toBe(200)
   expect(body.keys[0]).toEqual({

@@ -58,7 +58,7 @@ function expectProblem(
   expect(answer.headers['x-content-type-options']).toBe('nosniff')
 }
 
-test('without a token, or with one that is none, every route is 401', async () => {
+test('[H1] without a token, or with one that is none, every route is 401', async () => {
   const headersOf: Record<string, string>[] = [
     {},
     { authorization: '' },
@@ -90,7 +90,7 @@ test('a token is asked for before the body is read', async () => {
   expectProblem(answer, 401, 'unauthenticated')
 })
 
-test('a body that is not a JSON object is 400 invalid on every route', async () => {
+test('[H1] a body that is not a JSON object is 400 invalid on every route', async () => {
   const bodies = [
     '',
     'no json',
@@ -149,7 +149,7 @@ test('a body of another type is 400 unsupported', async () => {
   expect(fine.status).toBe(200)
 })
 
-test('a body over 64 KiB is 413 too_large, one of 64 KiB is read', async () => {
+test('[H1] a body over 64 KiB is 413 too_large, one of 64 KiB is read', async () => {
   const bodyOf = (bytes: number) => {
     const body = JSON.stringify({ displayName: 'Victim', padding: '' })
     return body.replace('""', `"${'a'.repeat(bytes - body.length)}"`)
@@ -185,7 +185,7 @@ test('deep nesting, __proto__ and constructor keys are like any unknown field', 
   expectProblem(only, 400, 'invalid')
 })
 
-test('a page that is no number from 1 to 500 in plain digits is 400 invalid', async () => {
+test('[H1] [H4] a page that is no number from 1 to 500 in plain digits is 400 invalid', async () => {
   const pages = ['/v1/users?query=a&', '/v1/conversations?', `/v1/conversations/${someId}?`].concat(
     ['events', 'messages'].map((what) => `/v1/conversations/${someId}/${what}?`),
   )

@@ -46,7 +46,7 @@ function acceptCreations(reply: StubReply = { seq: 1, at: 5 }): void {
   }
 }
 
-test('a group is made with the caller in it, and answered once reads show it', async () => {
+test('[H6] [H7] a group is made with the caller in it, and answered once reads show it', async () => {
   acceptCreations()
   const id = newId()
   const members = [eve.id, bob.id, bob.id]
@@ -90,7 +90,7 @@ test('[G2] the same creation again is 200 with the conversation as it is', async
   expect([made.status, made.body.conversation.id]).toEqual([200, id])
 })
 
-test('without an id, title or history the server has its own', async () => {
+test('[H9] without an id, title or history the server has its own', async () => {
   acceptCreations()
   const made = await create(ada, { kind: 'channel', members: [], history: null, title: null })
   expect(made.status).toBe(201)
@@ -113,7 +113,7 @@ test('a direct conversation is the same for its two users, and each command has 
   expect(a).toMatchObject({ conversation: id, members: [ada.id, bob.id].toSorted() })
 })
 
-test('what cannot be made is 400 invalid, and nothing is written', async () => {
+test('[H6] what cannot be made is 400 invalid, and nothing is written', async () => {
   const cases: object[] = [
     {},
     { kind: 'group' },
@@ -148,7 +148,7 @@ test('what cannot be made is 400 invalid, and nothing is written', async () => {
   expect(world.writer.drafts).toEqual([])
 })
 
-test('refusals of the log become problems with the status of their code', async () => {
+test('[H2] refusals of the log become problems with the status of their code', async () => {
   const conversation = newId()
   const refusals: [StubReply & { code: string }, number, string | undefined][] = [
     [{ code: 'invalid', message: 'm' }, 400, undefined],
@@ -183,7 +183,7 @@ test('refusals of the log become problems with the status of their code', async 
   }
 })
 
-test('members are added, changed and removed by commands, each answered once reads show it', async () => {
+test('[H7] members are added, changed and removed by commands, each answered once reads show it', async () => {
   const id = newId()
   const members = [{ user: ada.id, role: 'owner' }, { user: bob.id }]
   await storeConversation(world.database, { id, head: 1, members })
@@ -335,7 +335,7 @@ test('[G6] to one outside it a conversation is 404 not_found, there or not', asy
   }
 })
 
-test('members come 500 at a time, each once', async () => {
+test('[H4] members come 500 at a time, each once', async () => {
   const id = newId()
   const users = Array.from({ length: 1_200 }, () => newId())
   const members = [ada.id, ...users].map((user) => ({ user }))

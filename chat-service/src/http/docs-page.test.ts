@@ -20,7 +20,7 @@ afterAll(() => world?.close())
 
 const page = () => files.get('/docs') as string
 
-test('needs no token, and everything that it names is served', async () => {
+test('[H3] needs no token, and everything that it names is served', async () => {
   const { headers } = await world.call(undefined, { url: '/docs' })
   expect(headers['content-type']).toBe('text/html; charset=utf-8')
   const named = [...page().matchAll(/(?:src|href)="([^"#]+)"/g)].map(([, name]) => name as string)

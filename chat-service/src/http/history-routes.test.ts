@@ -54,7 +54,7 @@ const read = (who: Person, id: string, what: string) =>
 
 const seqs = (entries: { seq: number }[]) => entries.map((e) => e.seq)
 
-test('[G3] events are the event frames, ascending, page by page, without a hole', async () => {
+test('[G3] [H8] events are the event frames, ascending, page by page, without a hole', async () => {
   const { id, events } = await conversationOf(texts(7), { lastAt: 1_006 })
   const all = await read(ada, id, 'events')
   expect([all.status, all.body]).toEqual([
@@ -87,7 +87,7 @@ test('[G3] events are the event frames, ascending, page by page, without a hole'
   }
 })
 
-test('events of every kind come with their body and target', async () => {
+test('[H8] events of every kind come with their body and target', async () => {
   const target = newId()
   const { id } = await conversationOf([{ kind: 'group', users: [ada.id, bob.id] }], {
     kinds: [eventKindCodes.created],
@@ -164,7 +164,7 @@ test('messages come newest first in their present state; a deleted one has no bo
   expect([seqs(rest.body.messages), rest.body.more]).toEqual([[1], false])
 })
 
-test('[G8] a page holds 500 entries', async () => {
+test('[G8] [H4] a page holds 500 entries', async () => {
   const { id } = await conversationOf(texts(600))
   const events = await read(ada, id, 'events?limit=500')
   expect([events.body.events.length, events.body.more]).toEqual([500, true])
@@ -173,7 +173,7 @@ test('[G8] a page holds 500 entries', async () => {
   expect((await read(ada, id, 'events')).body.events).toHaveLength(limits.defaultPageEntries)
 })
 
-test('[G8] a page holds 256 KiB, whatever its texts are, and never none of some', async () => {
+test('[G8] [H4] a page holds 256 KiB, whatever its texts are, and never none of some', async () => {
   const kinds: [string, (i: number) => string][] = [
     ['plain', () => 'a'.repeat(8_000)],
     ['three bytes each', () => '漢'.repeat(5_000)],
@@ -293,7 +293,7 @@ test('a conversation without messages has no last one; deleted ones are not unre
   })
 })
 
-test('[G8] a page of conversations holds 256 KiB, and the next goes on after it', async () => {
+test('[G8] [H4] a page of conversations holds 256 KiB, and the next goes on after it', async () => {
   const fred = await world.person('fred')
   const ids: string[] = []
   for (let i = 0; i < 60; i++) {

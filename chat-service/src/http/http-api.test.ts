@@ -66,7 +66,7 @@ test('an error of ours is 500 internal, logged, and nothing of it gets out', asy
   })
 })
 
-test('private routes answer this machine alone', async () => {
+test('[W2] private routes answer this machine alone', async () => {
   expect((await world.call(undefined, { url: '/healthz' })).body).toEqual({ live: true })
   expect((await world.call(undefined, { url: '/readyz' })).body).toEqual({
     ready: true,
@@ -92,7 +92,7 @@ test('private routes answer this machine alone', async () => {
   }
 })
 
-test('the OpenAPI document is 3.1 and has every route, with examples that fit their schemas', async () => {
+test('[H3] the OpenAPI document is 3.1 and has every route, with examples that fit their schemas', async () => {
   const { status, body } = await world.call(undefined, { url: '/openapi.json' })
   expect([status, body.openapi]).toEqual([200, '3.1.0'])
   expect(Object.keys(body.paths).toSorted()).toEqual(
@@ -225,7 +225,7 @@ test('an expired token is 401 token_expired', async () => {
   await short.close()
 })
 
-test('with the database away reads are 503 unavailable, and say when to come again', async () => {
+test('[H11] with the database away reads are 503 unavailable, and say when to come again', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-test-'))
   const log = createLogger({ name: 'test-database', level: 'silent' })
   const server = await startEmbeddedPostgres({ dataDir, log })

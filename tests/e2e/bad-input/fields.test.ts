@@ -29,17 +29,20 @@ describe('frames that are none of ours, or not now', () => {
     postOdd(socket, ack, [65, uuidBytes(ack.id), uuidBytes(place().ownPlace), 1, 1])
     await expectStays(socket, 'unsupported')
   })
-  test.each(subprotocols)('%s: a second hello is invalid, the link stays', async (protocol) => {
-    const socket = await place().connect(protocol)
-    socket.post({ type: 'hello', token: place().mallory.accessToken, device: 'again' })
-    await expectStays(socket, 'invalid')
-  })
-  test.each(subprotocols)('%s: a frame before hello closes 4001', async (protocol) => {
+  test.each(subprotocols)(
+    '[C6] %s: a second hello is invalid, the link stays',
+    async (protocol) => {
+      const socket = await place().connect(protocol)
+      socket.post({ type: 'hello', token: place().mallory.accessToken, device: 'again' })
+      await expectStays(socket, 'invalid')
+    },
+  )
+  test.each(subprotocols)('[C4] %s: a frame before hello closes 4001', async (protocol) => {
     const socket = await openSocket(place().wsUrl, { protocol })
     socket.post({ type: 'ping', ref: 'early' })
     await expectClose(socket, 'unauthenticated', 4001)
   })
-  test('no hello within 5 s closes 4004', async () => {
+  test('[C3] no hello within 5 s closes 4004', async () => {
     const began = performance.now()
     const socket = await openSocket(place().wsUrl, { protocol: 'parley.v1.json' })
     expect((await within('it closes', 12_000, socket.closed)).code).toBe(4004)

@@ -69,14 +69,14 @@ describe('sizes', () => {
     const empty = JSON.stringify({ type: 'ping', ref: 'big', pad: '' })
     return JSON.stringify({ type: 'ping', ref: 'big', pad: 'x'.repeat(bytes - empty.length) })
   }
-  test('64 KiB is read, one byte more is too_large and closes 4009', async () => {
+  test('[C12] 64 KiB is read, one byte more is too_large and closes 4009', async () => {
     const socket = await place().connect('parley.v1.json')
     socket.postRaw(padded(65_536))
     await socket.wait('pong', (f) => f.ref === 'big')
     socket.postRaw(padded(65_537))
     await expectClose(socket, 'too_large', 4009)
   })
-  test('up to 256 KiB it is answered, beyond the link ends', async () => {
+  test('[C12] up to 256 KiB it is answered, beyond the link ends', async () => {
     const socket = await place().connect('parley.v1.msgpack')
     socket.postRaw(Buffer.alloc(262_144, 0x91))
     await expectClose(socket, 'too_large', 4009)
@@ -101,7 +101,7 @@ describe('sizes', () => {
   )
 })
 
-describe('violations of RFC 6455 end the link', () => {
+describe('[C12] violations of RFC 6455 end the link', () => {
   test.each<[string, number, Buffer, { fin?: boolean; mask?: boolean }]>([
     ['bad UTF-8 in text', 1, Buffer.from([0x7b, 0x22, 0xc3, 0x28, 0x22, 0x7d]), {}],
     ['an unknown opcode', 5, Buffer.from('x'), {}],
