@@ -1,3 +1,4 @@
+import type { Log as Logger } from '@parley/platform/process/logs'
 import type { ConversationNotice } from '@parley/proto/frames'
 import { answer, type Connection } from './connection.ts'
 import type { Directory } from './directory.ts'
@@ -23,6 +24,7 @@ const maxToldInfo = 100
 export function createConversationNotices(parts: {
   directory: Pick<Directory, 'info'>
   fanOut: Pick<FanOut, 'show'>
+  logger: Pick<Logger, 'error'>
   /** How long a frame waits for its `info`; then it goes without. */
   waitMs: number
 }): ConversationNotices {
@@ -43,6 +45,14 @@ export function createConversationNotices(parts: {
       asked.set(key, asking)
     }
     return asking
+  }
+
+  /** An invariant of ours failed for one connection: it is closed, and comes again. */
+  function guarded({ session }: Connection, work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      parts.logger.error({ err: error }, 'a connection could not be told of its conversation')
+      session.failed()
+    })
   }
 
   async function introduce(reader: Reader<Connection>, seq: number): Promise<void> {
@@ -66,15 +76,17 @@ export function createConversationNotices(parts: {
     answer(connection, { type: 'conversation', change: 'updated', conversation, ...info })
   }
 
+  async function tellUnfollowed(connection: Connection, conversation: string, seq: number) {
+    const info = await infoFor(connection.user as string, conversation, seq)
+    if (!connection.open) return
+    answer(connection, { type: 'conversation', change: 'added', conversation, ...info })
+  }
+
   return {
-    added: (reader, seq) => void introduce(reader, seq),
-    addedUnfollowed(connection, conversation, seq) {
-      void infoFor(connection.user as string, conversation, seq).then((info) => {
-        if (!connection.open) return
-        answer(connection, { type: 'conversation', change: 'added', conversation, ...info })
-      })
-    },
-    changed: (reader, seq) => void update(reader, seq),
+    added: (reader, seq) => guarded(reader.connection, introduce(reader, seq)),
+    addedUnfollowed: (connection, conversation, seq) =>
+      guarded(connection, tellUnfollowed(connection, conversation, seq)),
+    changed: (reader, seq) => guarded(reader.connection, update(reader, seq)),
     retitled(held, seq) {
       const { readers, conversation } = held.room
       if (readers.size > maxToldInfo) {
@@ -83,7 +95,8 @@ export function createConversationNotices(parts: {
       }
       for (const reader of readers) {
         // Who is held may be outside by now, and finds the change in the events it missed.
-        if (reader.state !== 'held' && reader.introduced) void update(reader, seq)
+        if (reader.state === 'held' || !reader.introduced) continue
+        guarded(reader.connection, update(reader, seq))
       }
     },
   }

@@ -6,8 +6,6 @@ import type { Log as Logger } from '@parley/platform/process/logs'
 import type { Metrics } from '@parley/platform/process/metrics'
 import type { RpcConnector, RpcRoutes } from '@parley/platform/rpc/connector'
 import { createSendLimiter, type SendLimiter } from '@parley/platform/send-limiter/send-limiter'
-import type { Welcome } from '@parley/proto/frames'
-import { limits } from '@parley/proto/limits'
 import { currentRules } from '@parley/proto/rules'
 import type { Connection } from './connection.ts'
 import { createConnections } from './connections.ts'
@@ -25,9 +23,14 @@ import { createPresenceSource } from './presence.ts'
 import { createRechecks } from './rechecks.ts'
 import { createSessionCheck } from './session-check.ts'
 import { createSessionReports } from './session-reports.ts'
-import { defaultBounds, type GatewayBounds, type GatewaySettings } from './settings.ts'
+import {
+  defaultBounds,
+  type GatewayBounds,
+  type GatewaySettings,
+  welcomeLimits,
+} from './settings.ts'
 import { resolvedWithin } from './settled-within.ts'
-import { createSocketServer, webSocketPath } from './sockets.ts'
+import { createSocketServer, urlOf } from './sockets.ts'
 import { createTokenVerifier } from './tokens.ts'
 import { createUsers } from './users.ts'
 
@@ -131,7 +134,12 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     },
     onLate: interruptions.start,
   })
-  const notices = createConversationNotices({ directory, fanOut, waitMs: bounds.infoWaitMs })
+  const notices = createConversationNotices({
+    directory,
+    fanOut,
+    logger,
+    waitMs: bounds.infoWaitMs,
+  })
   const cursors = createCursorWriter({
     log,
     logger,
@@ -225,13 +233,13 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
 
   function startTimers(): void {
     timers = [
-      every(100, () => {
+      setInterval(() => {
         rechecks.tick(now())
         ephemera.tick(now())
         fanOut.recover()
         metrics.settle()
-      }),
-      every(500, () => {
+      }, 100),
+      setInterval(() => {
         const at = now()
         for (const { session, out } of connections) {
           session.tick(at)
@@ -239,12 +247,12 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
         }
         limiter.sweep(at)
         reports.tick()
-      }),
-      every(bounds.headsMs, () => {
+      }, 500),
+      setInterval(() => {
         fanOut.tick()
         fanOut.announceHeads()
-      }),
-      every(bounds.sessionCheckMs, createSessionCheck(connections, directory)),
+      }, bounds.headsMs),
+      setInterval(createSessionCheck(connections, directory), bounds.sessionCheckMs),
     ]
   }
 
@@ -252,7 +260,7 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
     sockets.stopListening()
     draining ??= drainConnections({
       connections,
-      answered: () => writer.drained(),
+      answered: () => Promise.all([writer.drained(), ephemera.positions.drained()]),
       withinMs: config.wsDrainMs,
     })
     return draining
@@ -279,25 +287,4 @@ export function createGateway(config: GatewayConfig, parts: GatewayParts): Gatew
       await writer.close()
     },
   }
-}
-
-function every(ms: number, work: () => void): NodeJS.Timeout {
-  return setInterval(work, ms)
-}
-
-function welcomeLimits(config: GatewayConfig): Welcome['limits'] {
-  return {
-    frameBytes: limits.frameBytes,
-    bodyBytes: limits.bodyBytes,
-    textLength: limits.textLength,
-    inFlight: limits.inFlight,
-    messagesPerSecond: config.userMessagesPerSecond,
-    idleSeconds: config.wsIdleSeconds,
-  }
-}
-
-/** What is heard on every address is told as the loopback one: without a public URL it is for this machine. */
-function urlOf(host: string, port: number): string {
-  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
-  return `ws://${name.includes(':') ? `[${name}]` : name}:${port}${webSocketPath}`
 }

@@ -12,7 +12,7 @@ const leastSpreadMs = 1_000
  */
 export async function drainConnections(options: {
   connections: ReadonlySet<Connection>
-  answered: () => Promise<void>
+  answered: () => Promise<unknown>
   withinMs: number
 }): Promise<void> {
   const { connections, withinMs } = options

@@ -2,6 +2,8 @@ import { duration, integer, port, text, url } from '@parley/platform/process/set
 import { readSettings, type Settings } from '@parley/platform/process/settings'
 import { sendRateSettings } from '@parley/platform/send-limiter/settings'
 import type { Rate } from '@parley/platform/send-limiter/token-bucket'
+import type { Welcome } from '@parley/proto/frames'
+import { limits } from '@parley/proto/limits'
 
 /** What an operator may set. */
 export const gatewaySettings = {
@@ -63,6 +65,18 @@ export const gatewaySettings = {
 export type GatewaySettings = Settings<typeof gatewaySettings>
 
 export const defaultGatewaySettings: GatewaySettings = readSettings(gatewaySettings, {}).settings
+
+/** What a client is told of its bounds. */
+export function welcomeLimits(config: GatewaySettings): Welcome['limits'] {
+  return {
+    frameBytes: limits.frameBytes,
+    bodyBytes: limits.bodyBytes,
+    textLength: limits.textLength,
+    inFlight: limits.inFlight,
+    messagesPerSecond: config.userMessagesPerSecond,
+    idleSeconds: config.wsIdleSeconds,
+  }
+}
 
 /** What is no setting: it follows from the contract, or nobody has had a reason to change it. Tests shorten times. */
 export interface GatewayBounds {

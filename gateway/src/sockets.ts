@@ -53,7 +53,7 @@ type ListenOnHost = (
   done: (socket: us_listen_socket | false) => void,
 ) => void
 
-export const webSocketPath = '/ws'
+const webSocketPath = '/ws'
 
 /** No close frame came. */
 const abnormal = 1006
@@ -185,4 +185,10 @@ function linkOf(ws: WebSocket<unknown>, binary: boolean): Link {
     cork: (write) => void ws.cork(write),
     end: (code, reason) => ws.end(code, reason),
   }
+}
+
+/** What is heard on every address is told as the loopback one: without a public URL it is for this machine. */
+export function urlOf(host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `ws://${name.includes(':') ? `[${name}]` : name}:${port}${webSocketPath}`
 }

@@ -116,14 +116,18 @@ export function createWatching(parts: WatchingParts): Watching {
     pumping = true
     setImmediate(() => {
       pumping = false
-      for (const check of watches.takeChecks(checksAtOnce - checking, now())) void ask(check)
+      for (const check of watches.takeChecks(checksAtOnce - checking, now())) guarded(ask(check))
       while (asking < asksAtOnce && now() >= retryAt) {
         const due = subjects.take(usersPerAsk, now())
         if (due.length === 0) break
-        void askPresence(due)
+        guarded(askPresence(due))
       }
       flusher.schedule()
     })
+  }
+
+  function guarded(work: Promise<void>): void {
+    work.catch((error: unknown) => logger.error({ err: error }, 'presence could not be told'))
   }
 
   async function ask(check: ReturnType<typeof watches.takeChecks>[number]): Promise<void> {
