@@ -1,4 +1,4 @@
-import type { UserPresence } from '@parley/proto/session-records'
+import { presenceTimes, type UserPresence } from '@parley/proto/session-records'
 
 /** A user whose presence is watched here. */
 export interface Subject<W> {
@@ -14,7 +14,15 @@ export interface Subject<W> {
   /** Something came by while it was asked: the answer may be older than that. */
   overtaken: boolean
   askedAt: number
+  /** When to ask whether the last answer still holds; 0: that is known. */
+  confirmAt: number
 }
+
+/**
+ * An answer is the state of its very moment. One that lasted less than `changeMs` is never told, and so neither is its
+ * end: what an answer brought is asked for once more when that time, and a little for the telling, has passed.
+ */
+const confirmMs = presenceTimes.changeMs + 500
 
 export interface SubjectsSink<W> {
   /** Listen to the user's channel, then call `listening`. */
@@ -24,13 +32,15 @@ export interface SubjectsSink<W> {
 }
 
 /**
- * What is known of watched users: first their channel is heard, then they are asked for, and an answer that was
- * overtaken by a change is asked for again; so nobody stays with an older state. Pure.
+ * What is known of watched users: first their channel is heard, then they are asked for; an answer that was overtaken by
+ * a change is asked for again, and one that brought news is confirmed. So nobody stays with an older state. Pure.
  */
 export class Subjects<W> {
   readonly #sink: SubjectsSink<W>
   readonly #byUser = new Map<string, Subject<W>>()
   readonly #due = new Set<Subject<W>>()
+  /** By `confirmAt`, the soonest first. */
+  readonly #unconfirmed = new Set<Subject<W>>()
 
   constructor(sink: SubjectsSink<W>) {
     this.#sink = sink
@@ -52,6 +62,7 @@ export class Subjects<W> {
         due: false,
         overtaken: false,
         askedAt: 0,
+        confirmAt: 0,
       }
       this.#byUser.set(user, subject)
       this.#sink.listen(user)
@@ -65,6 +76,7 @@ export class Subjects<W> {
     if (subject.watchers.size > 0) return
     this.#byUser.delete(subject.user)
     this.#due.delete(subject)
+    this.#unconfirmed.delete(subject)
     this.#sink.unlisten(subject.user)
   }
 
@@ -97,6 +109,11 @@ export class Subjects<W> {
 
   /** Up to `limit` users who must be asked for; `answered` follows. */
   take(limit: number, now: number): Subject<W>[] {
+    for (const subject of this.#unconfirmed) {
+      if (subject.confirmAt > now) break
+      this.#unconfirmed.delete(subject)
+      this.#renew(subject)
+    }
     const taken: Subject<W>[] = []
     for (const subject of this.#due) {
       if (taken.length === limit) break
@@ -111,12 +128,20 @@ export class Subjects<W> {
   }
 
   /** What was said of those taken, in their order; null: nothing. */
-  answered(taken: readonly Subject<W>[], presences: readonly UserPresence[] | null): void {
+  answered(
+    taken: readonly Subject<W>[],
+    presences: readonly UserPresence[] | null,
+    now: number,
+  ): void {
     taken.forEach((subject, i) => {
       subject.asking = false
       if (this.#byUser.get(subject.user) !== subject) return
       const presence = presences?.[i]
-      if (presence !== undefined && !subject.overtaken) this.#set(subject, presence)
+      if (presence !== undefined && !subject.overtaken && this.#set(subject, presence)) {
+        subject.confirmAt = now + confirmMs
+        this.#unconfirmed.delete(subject)
+        this.#unconfirmed.add(subject)
+      }
       if (presence === undefined || subject.overtaken || subject.due) this.#renew(subject)
     })
   }
@@ -126,10 +151,12 @@ export class Subjects<W> {
     if (!subject.asking) this.#due.add(subject)
   }
 
-  #set(subject: Subject<W>, presence: UserPresence): void {
-    const before = subject.presence
+  /** Whether that is news. */
+  #set(subject: Subject<W>, presence: UserPresence): boolean {
+    if (samePresence(subject.presence, presence)) return false
     subject.presence = presence
-    if (!samePresence(before, presence)) this.#sink.changed(subject)
+    this.#sink.changed(subject)
+    return true
   }
 }
 

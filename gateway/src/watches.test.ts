@@ -40,6 +40,7 @@ function answer(acquaintances: readonly string[], presences: UserPresence[], now
   watches.subjects.answered(
     due,
     due.map(({ user }) => known.get(user) ?? offline(user)),
+    now,
   )
   watches.flush()
 }
@@ -138,7 +139,7 @@ describe('what is not known now', () => {
     watches.set('link', 'ann', ['ben'], 0)
     for (const check of watches.takeChecks(1, 0)) watches.checked(check, new Set(['ben']), 0)
     watches.subjects.listening('ben')
-    watches.subjects.answered(watches.subjects.take(9, 0), null)
+    watches.subjects.answered(watches.subjects.take(9, 0), null, 0)
     watches.flush()
     expect(told).toEqual([])
     answer([], [online('ben')])
@@ -151,10 +152,21 @@ describe('what is not known now', () => {
     watches.subjects.listening('ben')
     const asked = watches.subjects.take(9, 0)
     watches.subjects.tell(seen('ben'))
-    watches.subjects.answered(asked, [online('ben')])
+    watches.subjects.answered(asked, [online('ben')], 0)
     watches.flush()
     expect(told).toEqual([{ all: [seen('ben')] }])
     expect(watches.subjects.take(9, 0)).toHaveLength(1)
+  })
+
+  test('an answer that brought news is asked for once more, when a short state would have passed', () => {
+    watches.set('link', 'ann', ['ben'], 0)
+    answer(['ben'], [offline('ben')])
+    // It was away for a moment, and what comes back within a second is not told.
+    expect(watches.subjects.take(9, 1_499)).toEqual([])
+    answer([], [online('ben')], 1_500)
+    expect(told).toEqual([{ all: [offline('ben')] }, { change: [online('ben')] }])
+    answer([], [online('ben')], 3_000)
+    expect(watches.subjects.take(9, 99_999), 'confirmed').toEqual([])
   })
 
   test('a user is not asked for before its channel is heard', () => {
@@ -207,7 +219,7 @@ describe('[P5] when conversations are left', () => {
     watches.left('cat', ['link'], { conversation: 'c', seq: 9 }, 1_000)
     watches.checked(check as NonNullable<typeof check>, new Set(['cat']), 1_000)
     for (const one of heard) watches.subjects.listening(one)
-    watches.subjects.answered(watches.subjects.take(9, 1_000), [online('cat')])
+    watches.subjects.answered(watches.subjects.take(9, 1_000), [online('cat')], 1_000)
     watches.flush()
     expect(told).toEqual([])
     answer([], [], 2_000)
@@ -485,7 +497,7 @@ class Bed {
     if (early) return
     const answered = this.asks.shift()
     if (answered === undefined) return
-    this.watches.subjects.answered(answered.due, fails ? null : answered.answer)
+    this.watches.subjects.answered(answered.due, fails ? null : answered.answer, this.now)
   }
 
   settle(): void {

@@ -147,7 +147,7 @@ export function createWatching(parts: WatchingParts): Watching {
     if (presences === null) {
       retryAt = now() + Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(failures, 10))
     }
-    subjects.answered(due, presences)
+    subjects.answered(due, presences, now())
     pump()
   }
 
