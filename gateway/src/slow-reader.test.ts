@@ -81,7 +81,7 @@ async function closedSlow(): Promise<boolean> {
 }
 
 test(
-  '[G7] [G8] a stalled reader holds bounded memory, is told by one gap when it reads again, and goes on',
+  '[G7] [G8] [C13] a stalled reader holds bounded memory, is told by one gap when it reads again, and goes on',
   async () => {
     const { conversation, reader, raw } = await stalled({ config: lenient })
     await flood(conversation, reader)
@@ -119,7 +119,7 @@ test(
 )
 
 test(
-  '[G8] a reader that stays stalled is closed 4008, and the room goes on',
+  '[G8] [C13] a reader that stays stalled is closed 4008, and the room goes on',
   async () => {
     const { conversation, reader, raw } = await stalled({
       config: { ...lenient, wsSlowReaderMs: 300 },
@@ -140,7 +140,7 @@ test(
 )
 
 test(
-  'a stalled reader still gets its answers',
+  '[C13] a stalled reader still gets its answers',
   async () => {
     const { conversation, reader, raw } = await stalled({ config: lenient })
     await flood(conversation, reader)

@@ -20,7 +20,7 @@ beforeAll(async () => {
 }, 90_000)
 afterAll(() => stack?.dispose())
 
-test('[G11] an expired token is token_expired over REST and in hello, which closes 4002', async () => {
+test('[T4] [G11] an expired token is token_expired over REST and in hello, which closes 4002', async () => {
   const person = await world.register()
   expect(person.expiresIn).toBe(lifeMs / 1_000)
   const refused = await eventually(

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { checkName, checkPassword, checkUsername } from './name-rules.ts'
 
-test('a username is 3 to 32 of a-z 0-9 _ . -', () => {
+test('[H5] a username is 3 to 32 of a-z 0-9 _ . -', () => {
   for (const fine of ['ada', 'a.b', '0_0', '---', 'a'.repeat(32)]) {
     expect(checkUsername(fine), fine).toBeUndefined()
   }
@@ -11,7 +11,7 @@ test('a username is 3 to 32 of a-z 0-9 _ . -', () => {
   expect(checkUsername('everyone')?.code).toBe('invalid')
 })
 
-test('a password is 8 to 256 characters', () => {
+test('[H5] a password is 8 to 256 characters', () => {
   for (const fine of ['12345678', ' '.repeat(8), '🔑'.repeat(256), 'ä'.repeat(256)]) {
     expect(checkPassword(fine)).toBeUndefined()
   }
@@ -20,7 +20,7 @@ test('a password is 8 to 256 characters', () => {
   }
 })
 
-test('a name is 1 to 128 characters of well-formed text on one line', () => {
+test('[H5] a name is 1 to 128 characters of well-formed text on one line', () => {
   for (const fine of ['A', '李小龍', ' x ', '👩‍💻', '🙂'.repeat(128)]) {
     expect(checkName('displayName', fine)).toBeUndefined()
   }

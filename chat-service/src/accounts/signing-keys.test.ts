@@ -59,7 +59,7 @@ test('instances that start at once on an empty database make one key', async () 
   }
 })
 
-test('the JWKS is what others verify with: Ed25519, and nothing private', async () => {
+test('[T1] the JWKS is what others verify with: Ed25519, and nothing private', async () => {
   const accounts = await instance()
   const set = JSON.parse(await accounts.jwks()) as JSONWebKeySet
   expect(set.keys).toHaveLength(1)
@@ -144,7 +144,7 @@ test('keys rotate when asked: at once, and instances that have not read the new 
   expect(await rotating.verifyAccessToken(before.accessToken)).toMatchObject({ ok: true })
 })
 
-test('an access token past its time is token_expired', async () => {
+test('[T4] an access token past its time is token_expired', async () => {
   const accounts = await instance({ accessTokenSeconds: 2 })
   const me = await someone(accounts)
   expect(me.expiresIn).toBe(2)
@@ -157,7 +157,7 @@ test('an access token past its time is token_expired', async () => {
   })
 })
 
-test('forged tokens are unauthenticated, whatever they say', async () => {
+test('[T2] [T4] forged tokens are unauthenticated, whatever they say', async () => {
   const accounts = await instance()
   const me = await someone(accounts)
   const verified = await accounts.verifyAccessToken(me.accessToken)

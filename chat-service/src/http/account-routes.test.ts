@@ -46,7 +46,7 @@ test('[H1] the display name is the username unless given; null means absent; unk
   })
 })
 
-test('a taken username is 409 conflict', async () => {
+test('[H5] a taken username is 409 conflict', async () => {
   await world.person('taken')
   const answer = await post('/v1/auth/register', { username: 'taken', password: testPassword })
   expect([answer.status, answer.body.code]).toEqual([409, 'conflict'])

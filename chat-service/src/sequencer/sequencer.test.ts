@@ -323,6 +323,18 @@ describe('conversations', () => {
     expect([...g.state.members.keys()].sort()).toEqual([bob, carol].sort())
   })
 
+  it('[H6] a conversation has at most 10,000 members', () => {
+    const c = group([alice])
+    const add = (users: string[]): Outcome => c.run({ ...c.base(alice), type: 'add', users })
+    const others = (count: number) => Array.from({ length: count }, () => newId(now))
+    for (let i = 0; i < 19; i++) add(others(500))
+    expect(add(others(498))).toEqual(acceptedAt(21))
+    expect(c.state.members.size).toBe(9_999)
+    expect(add([bob, carol])).toEqual(refusedWith('too_large'))
+    expect(add([bob])).toEqual(acceptedAt(22))
+    expect(add([carol])).toEqual(refusedWith('too_large'))
+  })
+
   it('a later member of history `joined` sees from its joining on', () => {
     const c = conversation()
     c.run({ ...c.base(alice), type: 'create', kind: 'group', history: 'joined', members: [alice] })

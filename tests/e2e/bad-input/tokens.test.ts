@@ -53,7 +53,7 @@ describe('tokens that do not hold', () => {
     ],
     ['a refresh token', () => place().mallory.refreshToken],
   ]
-  test.each(forgeries)('[C4] %s: 401 over REST, 4001 on a socket', async (name, make) => {
+  test.each(forgeries)('[T4] [C4] %s: 401 over REST, 4001 on a socket', async (name, make) => {
     const token = make()
     const answer = await place().world.http.problem('GET', '/v1/users/me', { token })
     expect(answer).toMatchObject({ status: 401, code: 'unauthenticated' })
