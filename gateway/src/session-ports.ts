@@ -2,6 +2,7 @@ import type { CommandDraft } from '@parley/platform/command-writer/command-write
 import type { Rate } from '@parley/platform/send-limiter/token-bucket'
 import type { CloseReason, Failure } from '@parley/proto/errors'
 import type { Hello, Read, ServerFrame, Sync, Typing, Watch } from '@parley/proto/frames'
+import { limits } from '@parley/proto/limits'
 
 /** What a session wants done; each call is carried out at once and in order. */
 export interface SessionPorts {
@@ -36,6 +37,17 @@ export interface SessionBounds {
   typing: Rate
   /** Beyond, `watch` is refused. */
   watches: Rate
+}
+
+export const defaultSessionBounds: Omit<SessionBounds, 'frames'> = {
+  helloMs: limits.helloMs,
+  inFlight: limits.inFlight,
+  syncsInFlight: 8,
+  queuedFrames: 64,
+  queuedBytes: 64 * 1024,
+  refusals: 1_024,
+  typing: { perSecond: 5, burst: 10 },
+  watches: { perSecond: 2, burst: 10 },
 }
 
 /** What a verified token says; times are milliseconds since 1970. */

@@ -14,8 +14,8 @@ import type {
 import { newId } from '@parley/proto/ids'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { defaultSessionBounds, Session } from './session.ts'
-import type { SessionBounds } from './session-ports.ts'
+import { Session } from './session.ts'
+import { defaultSessionBounds, type SessionBounds } from './session-ports.ts'
 
 const user = newId()
 const sessionId = newId()
@@ -171,7 +171,7 @@ describe('a token', () => {
     expect(done).toEqual(['close expired'])
   })
 
-  test('that is renewed in time lets the link go on', () => {
+  test('[C8] that is renewed in time lets the link go on', () => {
     const session = ready()
     give(session, [{ type: 'auth', token: 'new', ref: 'r' }], expiresAt)
     session.tick(expiresAt + 1_000)
@@ -189,7 +189,7 @@ describe('a token', () => {
     expect(done).toEqual(['verify new', 'close expired'])
   })
 
-  test('of another user, or a forged one, closes 4001; an expired one leaves the link as it was', () => {
+  test('[C8] of another user, or a forged one, closes 4001; an expired one leaves the link as it was', () => {
     for (const result of [
       { ok: true as const, user: newId(), session: sessionId, expiresAt },
       failure('unauthenticated', 'm'),

@@ -17,23 +17,11 @@ import type {
   Typing,
   Watch,
 } from '@parley/proto/frames'
-import { limits } from '@parley/proto/limits'
 import { CommandWindow } from './command-window.ts'
 import { errorFrame } from './error-frame.ts'
 import { frameHandlers, type Handling } from './frame-handlers.ts'
 import { FrameQueue } from './frame-queue.ts'
 import type { Identity, SessionBounds, SessionPorts } from './session-ports.ts'
-
-export const defaultSessionBounds: Omit<SessionBounds, 'frames'> = {
-  helloMs: limits.helloMs,
-  inFlight: limits.inFlight,
-  syncsInFlight: 8,
-  queuedFrames: 64,
-  queuedBytes: 64 * 1024,
-  refusals: 1_024,
-  typing: { perSecond: 5, burst: 10 },
-  watches: { perSecond: 2, burst: 10 },
-}
 
 /** While a fresh token is being verified, an expired one lasts this much longer at most. */
 const renewalGraceMs = 3_000
