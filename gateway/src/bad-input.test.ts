@@ -120,7 +120,7 @@ describe('frames that are wrong in themselves are refused and the link stays', (
   })
 })
 
-describe('before welcome', () => {
+describe('[C4] before welcome', () => {
   test('[C4] [X2] a frame before hello is `unauthenticated` and closes 4001', async () => {
     const client = await connect(world.url)
     client.send({ type: 'ping' })

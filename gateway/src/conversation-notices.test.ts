@@ -16,7 +16,7 @@ const [ann, ben, cat] = [newId(), newId(), newId()]
 const protocols = ['parley.v1.json', 'parley.v1.msgpack'] as const
 
 describe.each(protocols)('over %s', (subprotocol) => {
-  test('`added` carries info and comes before anything of the conversation', async () => {
+  test('[Y10] `added` carries info and comes before anything of the conversation', async () => {
     await start()
     const conversation = world.create([ben], 3)
     await welcomed(world, ben)
@@ -33,7 +33,7 @@ describe.each(protocols)('over %s', (subprotocol) => {
     })
   })
 
-  test('a title comes as an event and as `updated` with info, once, to all members', async () => {
+  test('[Y11] a title comes as an event and as `updated` with info, once, to all members', async () => {
     await start()
     const conversation = world.create([ann, ben])
     const clients = await Promise.all(
@@ -49,7 +49,7 @@ describe.each(protocols)('over %s', (subprotocol) => {
   })
 })
 
-test('one’s own role comes as `updated`, once, though storage says it again', async () => {
+test('[Y11] one’s own role comes as `updated`, once, though storage says it again', async () => {
   await start()
   const conversation = world.create([ann, ben])
   const [client, other] = [await welcomed(world, ann), await welcomed(world, ben)]
@@ -66,7 +66,7 @@ test('one’s own role comes as `updated`, once, though storage says it again', 
   expect(other.frames.some(({ type }) => type === 'conversation')).toBe(false)
 })
 
-test('[G7] events that come while the info is read wait for `added`', async () => {
+test('[G7] [Y10] events that come while the info is read wait for `added`', async () => {
   await start()
   const conversation = world.create([ben], 3)
   await welcomed(world, ben)
@@ -86,7 +86,7 @@ test('[G7] events that come while the info is read wait for `added`', async () =
   expect(client.seqs(conversation)).toEqual([seq, seq + 1])
 })
 
-test('[G7] while the directory can not answer in time frames go without info', async () => {
+test('[G7] [Y10] [Y11] while the directory can not answer in time frames go without info', async () => {
   await start({ bounds: { infoWaitMs: 100 } })
   const conversation = world.create([ben], 3)
   await welcomed(world, ben)
@@ -122,7 +122,7 @@ test('[G6] who is removed while the info is read is told nothing of it', async (
   expect(client.frames.map(({ type }) => type)).toEqual(['welcome', 'pong'])
 })
 
-test('[G8] a title in a conversation with many readers here comes without info, by one frame for all', async () => {
+test('[G8] [Y11] a title in a conversation with many readers here comes without info, by one frame for all', async () => {
   await start()
   const conversation = world.create([ann, ben, cat])
   const clients = await Promise.all(Array.from({ length: 101 }, () => welcomed(world, ann)))

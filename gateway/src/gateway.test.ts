@@ -50,7 +50,7 @@ describe('hello', () => {
     expect(world.directory.calls.keys).toBe(1)
   })
 
-  test('while the directory is away is `unavailable`, retryable, and closes 1011', async () => {
+  test('[C4] while the directory is away is `unavailable`, retryable, and closes 1011', async () => {
     const world = await start()
     await welcomed(world, ann)
     world.directory.away = true
@@ -381,7 +381,7 @@ describe('[G11] a session', () => {
     expect((await stays.closed()).code).toBe(4002)
   })
 
-  test('that ended without a notice is found by asking', async () => {
+  test('[C4] that ended without a notice is found by asking', async () => {
     const world = await start()
     const session = newId()
     const client = await welcomed(world, ann, { session })

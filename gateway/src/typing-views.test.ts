@@ -47,7 +47,7 @@ describe('who is shown as typing', () => {
     expect(to(views.heard(said('ann', 'phone'), 0), ids)).toEqual(['desk', 'other'])
   })
 
-  test('ends for others only when no other connection of that user types', () => {
+  test('[P3] ends for others only when no other connection of that user types', () => {
     const views = new TypingViews()
     views.heard(said('ann', 'phone'), 0)
     views.heard(said('ann', 'desk'), 0)
@@ -57,7 +57,7 @@ describe('who is shown as typing', () => {
     expect(views.has(conversation)).toBe(false)
   })
 
-  test('ends by a message of that user for all who saw it', () => {
+  test('[P3] ends by a message of that user for all who saw it', () => {
     const views = new TypingViews()
     views.heard(said('ann', 'phone'), 0)
     const change = views.spoke(conversation, 'ann')

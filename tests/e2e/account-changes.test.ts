@@ -73,7 +73,7 @@ test('an operator lists the users', async () => {
   ])
 })
 
-test('by invitation: a code made while Parley runs, one made while it does not, each lets in as many as it says', async () => {
+test('[H15] by invitation: a code made while Parley runs, one made while it does not, each lets in as many as it says', async () => {
   const inviting = await startStandalone({ env: { PARLEY_REGISTRATION: 'invite' } })
   try {
     const { http } = worldOf(inviting)

@@ -282,7 +282,7 @@ describe('a connection', () => {
     await socket.close()
   })
 
-  test('[G7] heads of active conversations are announced', async () => {
+  test('[G7] [Y6] heads of active conversations are announced', async () => {
     const conversation = await world.group(ann, [ben])
     const socket = await world.connect(ben)
     const sender = await world.connect(ann)
@@ -295,7 +295,7 @@ describe('a connection', () => {
   })
 
   test.each(subprotocols)(
-    '%s: `auth` takes a fresh token of the same user only',
+    '[C8] %s: `auth` takes a fresh token of the same user only',
     async (protocol) => {
       const person = await world.register()
       const socket = await world.connect(person, protocol)

@@ -48,7 +48,7 @@ test('[G8] [S8] sends over REST beyond the rate are 429 with the time to come ag
     .toBe(200)
 }, 60_000)
 
-test('[G8] a retry of an accepted id counts too', async () => {
+test('[G8] [S8] a retry of an accepted id counts too', async () => {
   const [ann, ben] = [await world.register('ann'), await world.register('ben')]
   const conversation = await world.group(ann, [ben])
   const once = message()
@@ -69,7 +69,7 @@ test('[G8] [S8] one rate for WebSocket and REST', async () => {
   await socket.close()
 }, 60_000)
 
-test('[G8] changes of a conversation count too', async () => {
+test('[G8] [S8] changes of a conversation count too', async () => {
   const [ann, ben] = [await world.register('ann'), await world.register('ben')]
   const conversation = await world.group(ann, [ben])
   await refusedSend(ann, conversation, message)

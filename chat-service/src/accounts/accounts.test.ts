@@ -183,7 +183,7 @@ async function waitingForLocks(): Promise<number> {
   return row?.waiting ?? 0
 }
 
-test('a session ends when its refresh token was not used for 60 days; each use begins anew', async () => {
+test('[H17] a session ends when its refresh token was not used for 60 days; each use begins anew', async () => {
   const accounts = await instance()
   const dayMs = 24 * 3_600_000
   const first = await someone(accounts)
@@ -231,7 +231,7 @@ test('a session is ended by its user alone', async () => {
   expect(await accounts.checkSessions([session, newId()])).toHaveLength(1)
 })
 
-test('[G8] a user has at most 500 sessions: beyond, the least recently used ends', async () => {
+test('[G8] [H17] a user has at most 500 sessions: beyond, the least recently used ends', async () => {
   const accounts = await instance()
   const me = await someone(accounts)
   const session = await sessionOf(accounts, me)

@@ -43,7 +43,7 @@ async function usesLeft(): Promise<number> {
   return row?.left ?? 0
 }
 
-test('an invitation lets in as many as it says, however its code is typed', async () => {
+test('[H15] an invitation lets in as many as it says, however its code is typed', async () => {
   const code = await invite(3)
   expect(code).toMatch(/^([0-9a-hjkmnp-tv-z]{4}-){4}[0-9a-hjkmnp-tv-z]{4}$/)
   for (const typed of [code, code.toUpperCase(), ` ${code.replaceAll('-', ' ')}`]) {
@@ -56,7 +56,7 @@ test('an invitation lets in as many as it says, however its code is typed', asyn
   })
 })
 
-test('no code, a wrong one and an expired one are forbidden, each with its own sentence', async () => {
+test('[H15] no code, a wrong one and an expired one are forbidden, each with its own sentence', async () => {
   const code = await invite(1)
   for (const none of [undefined, '']) {
     expect(await register(none)).toMatchObject({
@@ -132,7 +132,7 @@ test('who has no invitation learns of no name whether it is taken', async () => 
   expect(await register('wrong', 'hidden')).toMatchObject({ code: 'forbidden' })
 })
 
-test('an open registration asks for none and uses none; a closed one takes none', async () => {
+test('[H15] an open registration asks for none and uses none; a closed one takes none', async () => {
   await tables.db.transaction((sql) => sql.query('delete from invites'))
   const code = await invite(1)
   const name = () => `guest-${++names}`

@@ -42,7 +42,7 @@ const claimOf = ({ user, session }: { user: { id: string }; session: string }) =
 })
 const login = (username: string, password: string) => accounts.login({ username, password })
 
-test('[G11] a new password ends every other session and its tokens; the caller’s stays', async () => {
+test('[G11] [H14] a new password ends every other session and its tokens; the caller’s stays', async () => {
   const me = await someone()
   const other = signedIn(await login(me.user.username, testPassword))
   const third = signedIn(await login(me.user.username, testPassword))
@@ -70,7 +70,7 @@ test('[G11] a new password ends every other session and its tokens; the caller�
   expect(await login(me.user.username, next)).toMatchObject({ ok: true })
 })
 
-test('a wrong present password is forbidden and changes nothing', async () => {
+test('[H14] a wrong present password is forbidden and changes nothing', async () => {
   const me = await someone()
   const other = signedIn(await login(me.user.username, testPassword))
   for (const currentPassword of ['wrong horse', '', 'a'.repeat(60_000)]) {

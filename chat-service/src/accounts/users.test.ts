@@ -39,7 +39,7 @@ test('a search among many users reads the two indexes and not the table', async 
   expect(text).not.toContain('Seq Scan')
 })
 
-test('both names count from their beginning, whatever their case, and nothing in them is a pattern', async () => {
+test('[H16] both names count from their beginning, whatever their case, and nothing in them is a pattern', async () => {
   await add('grace.h', 'Zoë Hopper')
   await add('zo_e', 'Someone')
   await add('zoxe', '100% Zo\\e')

@@ -57,7 +57,7 @@ async function allConversations(user: string, limit: number) {
   }
 }
 
-test('[G4] [G6] [G9] [B6] [S11] [S13] after any events and positions every read is what a plain list of the events says', async () => {
+test('[G4] [G6] [G9] [B6] [S11] [S13] [H12] [H13] after any events and positions every read is what a plain list of the events says', async () => {
   const position = fc.record({
     c: fc.nat(2),
     user: fc.nat(5),

@@ -48,7 +48,7 @@ async function reactionsFor(user: number) {
   return page.messages[0]?.reactions
 }
 
-test('[S11] each emoji comes once, with its number and whether one is among those, the oldest first', async () => {
+test('[S11] [H13] each emoji comes once, with its number and whether one is among those, the oldest first', async () => {
   await project([
     { user: 1, body: { emoji: '👍' } },
     { user: 2, body: { emoji: '❤️' } },
@@ -72,7 +72,7 @@ test('an emoji is any string of its length, and a page says it as it was', async
   expect((await reactionsFor(1))?.map((r) => r.emoji)).toEqual(emojis)
 })
 
-test('[G8] however many there are, a message shows the first of them', async () => {
+test('[G8] [H13] however many there are, a message shows the first of them', async () => {
   const many = Array.from({ length: 450 }, (_, n) => ({ user: n, body: { emoji: '👍' } }))
   const wild = Array.from({ length: 80 }, (_, n) => ({ user: n, body: { emoji: `${n}` } }))
   await project([...many, ...wild])

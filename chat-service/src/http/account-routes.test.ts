@@ -112,7 +112,7 @@ test('logout takes an empty body that calls itself JSON', async () => {
   expect(out.status).toBe(204)
 })
 
-test('one sees and ends one’s sessions, and nobody else’s', async () => {
+test('[H17] one sees and ends one’s sessions, and nobody else’s', async () => {
   const me = await world.person()
   const phone = await world.call(undefined, {
     method: 'POST',
@@ -141,7 +141,7 @@ test('one sees and ends one’s sessions, and nobody else’s', async () => {
   expect((await world.call(me, { url: '/v1/sessions' })).body.sessions).toHaveLength(1)
 })
 
-test('one changes one’s password; the caller’s session stays, the others end', async () => {
+test('[H14] one changes one’s password; the caller’s session stays, the others end', async () => {
   const me = await world.person()
   const phone = await post('/v1/auth/login', { username: me.username, password: testPassword })
   const put = (payload: object) =>
@@ -171,7 +171,7 @@ test('one changes one’s password; the caller’s session stays, the others end
   expect((await world.call(undefined, { method: 'PUT', url, payload: {} })).status).toBe(401)
 })
 
-test('by invitation: 403 without one that holds, 201 with it', async () => {
+test('[H15] by invitation: 403 without one that holds, 201 with it', async () => {
   const tables = { db: world.database, close: async () => {} }
   const invited = await openTestWorld({ registration: 'invite' }, tables)
   const register = (payload: object) =>
@@ -227,7 +227,7 @@ test('one reads and changes oneself, and reads others', async () => {
   }
 })
 
-test('users are searched by the beginning of their names, page by page', async () => {
+test('[H16] users are searched by the beginning of their names, page by page', async () => {
   const me = await world.person('zed')
   for (const name of ['search-a', 'search-b', 'search-c', 'search_d']) await world.person(name)
   const named = { displayName: 'Search Party' }

@@ -127,7 +127,7 @@ test('a body that is not UTF-8 is 400 invalid', async () => {
   }
 })
 
-test('a body of another type is 400 unsupported', async () => {
+test('[H1] a body of another type is 400 unsupported', async () => {
   for (const type of [
     'text/plain',
     'application/x-www-form-urlencoded',
@@ -227,7 +227,7 @@ test('a cursor that is none of ours is 400 invalid', async () => {
   }
 })
 
-test('ids in paths are UUIDs in lower case, or 400 invalid', async () => {
+test('[H1] ids in paths are UUIDs in lower case, or 400 invalid', async () => {
   const ids = ['x', someId.toUpperCase(), `{${someId}}`, someId.replaceAll('-', ''), '%00', '..%2f']
   for (const id of ids) {
     for (const [method, pattern] of securedRoutes) {
@@ -240,7 +240,7 @@ test('ids in paths are UUIDs in lower case, or 400 invalid', async () => {
   }
 })
 
-test('what is not there is 404 not_found, with any method, and bad URLs are 400', async () => {
+test('[H1] what is not there is 404 not_found, with any method, and bad URLs are 400', async () => {
   expectProblem(await world.call(undefined, { url: '/v1/nothing' }), 404, 'not_found')
   expectProblem(await world.call(me, { method: 'PUT', url: '/v1/conversations' }), 404, 'not_found')
   expectProblem(await world.call(me, { method: 'OPTIONS', url: '/v1/users/me' }), 404, 'not_found')

@@ -131,7 +131,7 @@ test('[G6] nothing before `from` is shown, by events or by messages', async () =
   expect(seqs((await read(ada, id, 'messages?before=5')).body.messages)).toEqual([4, 3, 2, 1])
 })
 
-test('messages come newest first in their present state; a deleted one has no body', async () => {
+test('[H8] [H13] messages come newest first in their present state; a deleted one has no body', async () => {
   const { id, events } = await conversationOf([{ text: 'one' }, undefined, { text: 'three' }], {
     kinds: [1, 1, 1],
   })
@@ -205,7 +205,7 @@ test('[G8] [H4] a page holds 256 KiB, whatever its texts are, and never none of 
   }
 })
 
-test('one’s conversations come with the latest event first, what is unread and the last message', async () => {
+test('[H12] one’s conversations come with the latest event first, what is unread and the last message', async () => {
   const carl = await world.person('carl')
   const other = newId()
   const made: string[] = []
@@ -271,7 +271,7 @@ test('one’s conversations come with the latest event first, what is unread and
   expect(seen).toEqual(order)
 })
 
-test('a conversation without messages has no last one; deleted ones are not unread', async () => {
+test('[H12] a conversation without messages has no last one; deleted ones are not unread', async () => {
   const dora = await world.person('dora')
   const other = newId()
   const empty = newId()
@@ -291,6 +291,28 @@ test('a conversation without messages has no last one; deleted ones are not unre
     unread: 0,
     lastMessage: { deleted: true },
   })
+})
+
+test('[H12] unread is exact up to 10,000, and stays at that number beyond', async () => {
+  const gina = await world.person('gina')
+  const id = newId()
+  await storeConversation(world.database, { id, head: 9_999, members: [{ user: gina.id }] })
+  const store = (from: number, to: number) =>
+    world.database.transaction(async (sql) => {
+      await sql.query(
+        `insert into messages (conversation_id, seq, id, kind, sender, at, body, hash, epoch, command_offset, command_index)
+         select $1, n, gen_random_uuid(), 1, $2, n, '\\x81a474657874a178', '', 1, 0, 0
+         from generate_series($3::int, $4::int) n`,
+        [id, newId(), from, to],
+      )
+      await sql.query('update conversations set head = $2 where id = $1', [id, to])
+    })
+  const unread = async () =>
+    (await world.call(gina, { url: '/v1/conversations' })).body.conversations[0].unread
+  await store(1, 9_999)
+  expect(await unread()).toBe(9_999)
+  await store(10_000, 10_005)
+  expect(await unread()).toBe(10_000)
 })
 
 test('[G8] [H4] a page of conversations holds 256 KiB, and the next goes on after it', async () => {

@@ -56,7 +56,7 @@ test.each(writes)('[G8] beyond its user’s rate %s is 429 and writes nothing', 
   expect((await world.call(ben, write(ann.id))).body.code, 'another user').toBe('forbidden')
 })
 
-test('reads do not count', async () => {
+test('[S8] reads do not count', async () => {
   const ann = await world.person()
   const id = newId()
   await storeConversation(world.database, { id, head: 1, members: [{ user: ann.id }] })

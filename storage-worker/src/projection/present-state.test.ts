@@ -88,7 +88,7 @@ async function allText(): Promise<string> {
 }
 
 describe.each([1, 3, 100])('present state, in batches of %i', { timeout: 30_000 }, (size) => {
-  it('an edit changes what a message says now, and not what it said then', async () => {
+  it('[H13] an edit changes what a message says now, and not what it said then', async () => {
     const { row } = await project([created, says('one'), edits(2, 'two'), edits(2, 'three')], size)
     expect(row(2)).toMatchObject({
       body: { text: 'one' },
@@ -138,7 +138,7 @@ describe.each([1, 3, 100])('present state, in batches of %i', { timeout: 30_000 
     expect(tables.reactions.get(keyOf(conversation, 2, ada, '👍'))).toBe(3)
   })
 
-  it('[S11] one that is taken away and comes again is new; the oldest that stands gives an emoji its place', async () => {
+  it('[S11] [H13] one that is taken away and comes again is new; the oldest that stands gives an emoji its place', async () => {
     const said = [
       created,
       says('x'),

@@ -53,7 +53,7 @@ test('every route has a summary, a tag, an example of each request and each answ
   }
 })
 
-test('every example of a request is answered as the document says, and the answer fits its schema', async () => {
+test('[H3] every example of a request is answered as the document says, and the answer fits its schema', async () => {
   for (const operation of operations) {
     const scene = await sceneOf(described.world, operation)
     const request = requestOf(operation, scene)

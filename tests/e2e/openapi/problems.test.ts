@@ -101,7 +101,7 @@ async function expectProblem(operation: Operation, code: string, answer: Answer)
 }
 
 describe('every example of a problem is provoked', () => {
-  test('where the one who asks is wrong', async () => {
+  test('[H2] where the one who asks is wrong', async () => {
     const provoked = new Set<string>()
     for (const operation of operations) {
       const scenes = new Map<Scene['kind'], Scene>()
@@ -193,7 +193,7 @@ describe('every example of a problem is provoked', () => {
     }
   })
 
-  test('where the database is away', async () => {
+  test('[H2] [H11] where the database is away', async () => {
     const away = operations.filter((o) => codesOf(o, '5XX').includes('unavailable'))
     expect(away.length).toBeGreaterThan(15)
     const scene = await sceneOf(described.world, away[0] as Operation)
