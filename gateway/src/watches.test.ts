@@ -103,9 +103,12 @@ describe('a watch', () => {
       watches.subjects.tell(presence)
       watches.flush()
     }
-    expect(watches.pending).toBe(true)
     link.open = true
     watches.flush()
+    expect(told, 'not tried at every flush').toHaveLength(1)
+    expect(watches.retry()).toBe(true)
+    watches.flush()
+    expect(watches.retry()).toBe(false)
     expect(told.slice(1)).toEqual([{ change: [{ id: 'ben', state: 'away' }] }])
   })
 
@@ -512,6 +515,7 @@ class Bed {
         this.check({ fails: false, early: false })
         this.ask({ fails: false, early: false })
       }
+      this.watches.retry()
       this.watches.flush()
     }
   }

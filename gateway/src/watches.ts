@@ -56,6 +56,8 @@ export class Watches<C> {
   readonly #sink: WatchesSink<C>
   readonly #byConnection = new Map<C, Watch<C>>()
   readonly #untold = new Set<Watch<C>>()
+  /** Whose link was full. */
+  readonly #blocked = new Set<Watch<C>>()
   readonly #maxEntries: number
   #entries = 0
 
@@ -193,16 +195,19 @@ export class Watches<C> {
     this.#untold.add(watch)
   }
 
-  /** Tells what there is to tell. */
+  /** Tells what there is to tell, but for those whose link was full before `retry`. */
   flush(): void {
     for (const watch of this.#untold) {
-      if (this.#tell(watch)) this.#untold.delete(watch)
+      this.#untold.delete(watch)
+      if (this.#tell(watch)) this.#blocked.delete(watch)
+      else this.#blocked.add(watch)
     }
   }
 
-  /** Whether something waits for `flush`. */
-  get pending(): boolean {
-    return this.#untold.size > 0
+  /** Has the next `flush` try all links again. False when none was full. */
+  retry(): boolean {
+    for (const watch of this.#blocked) this.#untold.add(watch)
+    return this.#blocked.size > 0
   }
 
   #doubt(watch: Watch<C>, conversation: string, seq: number, now: number): void {
@@ -257,6 +262,7 @@ export class Watches<C> {
 
   #drop(watch: Watch<C>): void {
     this.#untold.delete(watch)
+    this.#blocked.delete(watch)
     for (const { subject } of watch.entries.values()) {
       if (subject != null) this.subjects.release(subject, watch)
     }

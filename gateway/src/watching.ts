@@ -191,7 +191,7 @@ export function createWatching(parts: WatchingParts): Watching {
         lookedAt = now()
         subjects.renew(lookedAt - parts.refreshMs)
       }
-      if (watches.pending) flusher.schedule()
+      if (watches.retry()) flusher.schedule()
       pump()
     },
     get watched() {
