@@ -21,17 +21,28 @@ export interface Engines {
 /** Storage transactions hold one connection a partition; the rest is for requests. */
 const requestConnections = 12
 
-/** The embedded log and database, in the data folder, which the caller has locked. */
+/**
+ * The embedded log and database, in the data folder, which the caller has locked. A log that holds records belongs to
+ * a database with accounts, so without that database it is refused, unless `rebuild` says that it is known to be lost.
+ */
 export async function startEngines(
   settings: StandaloneSettings,
   lifecycle: Lifecycle,
   logger: Logger,
+  options: { rebuild?: boolean } = {},
 ): Promise<Engines> {
-  const [db, log] = await Promise.all([
-    startDatabase(settings, lifecycle, logger),
-    openLog(settings, lifecycle),
-  ])
+  const log = await openLog(settings, lifecycle)
+  const mustExist = options.rebuild !== true && (await isUsed(log))
+  const db = await startDatabase(settings, lifecycle, { logger, mustExist })
   return { log, db }
+}
+
+async function isUsed(log: LmdbLog): Promise<boolean> {
+  for (let partition = 0; partition < log.partitions(topics.commands); partition++) {
+    const { next } = await log.range(topics.commands, partition)
+    if (next > 0) return true
+  }
+  return false
 }
 
 async function openLog(settings: StandaloneSettings, lifecycle: Lifecycle): Promise<LmdbLog> {
@@ -59,9 +70,10 @@ async function openLog(settings: StandaloneSettings, lifecycle: Lifecycle): Prom
 async function startDatabase(
   settings: StandaloneSettings,
   lifecycle: Lifecycle,
-  logger: Logger,
+  { logger, mustExist }: { logger: Logger; mustExist: boolean },
 ): Promise<Database> {
-  const url = settings.databaseUrl ?? (await startPostgres(settings, lifecycle, logger))
+  const url =
+    settings.databaseUrl ?? (await startPostgres(settings, lifecycle, { logger, mustExist }))
   const db = await connectDatabase({
     url,
     entities: accountEntities,
@@ -78,11 +90,12 @@ async function startDatabase(
 async function startPostgres(
   settings: StandaloneSettings,
   lifecycle: Lifecycle,
-  logger: Logger,
+  { logger, mustExist }: { logger: Logger; mustExist: boolean },
 ): Promise<string> {
   const postgres = await startEmbeddedPostgres({
     dataDir: join(settings.dataDir, 'postgres'),
     log: logger,
+    mustExist,
   })
   lifecycle.add('PostgreSQL', () => postgres.stop(), 40_000)
   return postgres.url

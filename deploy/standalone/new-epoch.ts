@@ -17,7 +17,8 @@ runMain('parley new-epoch', async (lifecycle) => {
   const dataDir = resolve(settings.dataDir)
   const folder = await lockDataFolder(dataDir)
   lifecycle.add('data folder', () => folder.release(), 5_000)
-  const { db, log } = await startEngines({ ...settings, dataDir }, lifecycle, logger)
+  const engines = startEngines({ ...settings, dataDir }, lifecycle, logger, { rebuild: true })
+  const { db, log } = await engines
   const number = await beginEpoch(db, log)
   process.stdout.write(`The log ${log.epoch} is epoch ${number} of this database.\n`)
   const clean = await lifecycle.stop()

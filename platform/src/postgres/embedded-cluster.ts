@@ -22,10 +22,14 @@ import { as } from './embedded-user.ts'
 export const superuser = 'parley'
 
 /**
- * Makes the cluster in `place.folder/data` where there is none, else checks that it is one of ours. Returns the
+ * Makes the cluster in `place.folder/data` where there is none and may be none, else checks that it is one of ours. Returns the
  * superuser's password. Rejects with StartError, and changes nothing, when what is there can't be used.
  */
-export async function ensureCluster(place: Place, binaries: Binaries): Promise<string> {
+export async function ensureCluster(
+  place: Place,
+  binaries: Binaries,
+  mustExist: boolean,
+): Promise<string> {
   const data = join(place.folder, 'data')
   const passwordFile = join(place.folder, 'password')
   // What a start that was killed left behind; never a cluster that anyone has used.
@@ -33,7 +37,12 @@ export async function ensureCluster(place: Place, binaries: Binaries): Promise<s
     if (entry.startsWith('init-')) await rm(join(place.folder, entry), { recursive: true })
   }
   const there = await stat(data).catch(() => undefined)
-  if (there === undefined) return create(place, binaries, passwordFile)
+  if (there === undefined) {
+    if (!mustExist) return create(place, binaries, passwordFile)
+    throw new StartError(
+      `the database is gone from ${data}, and what stands beside it was written with it: bring back a copy of the whole data folder, or move it away to begin anew`,
+    )
+  }
 
   await checkCluster(data, place, binaries)
   const password = await readFile(passwordFile, 'utf8').catch(() => '')

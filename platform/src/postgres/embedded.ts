@@ -14,6 +14,8 @@ export interface EmbeddedPostgresOptions {
   /** A folder for this alone, made when it is not there. */
   dataDir: string
   log: Log
+  /** Refuses to make a database where there is none: whoever calls knows that there was one. */
+  mustExist?: boolean
   /** Told each time the server ended by itself; it is being started again on the same port. */
   onCrash?: (reason: string) => void
   /** As root: whom PostgreSQL runs as. Without it `nobody`, or the owner of the data that is there. */
@@ -74,7 +76,7 @@ export async function startEmbeddedPostgres(
       log,
     })
     await stopLeftover(join(place.folder, 'data'), log)
-    const password = await ensureCluster(place, binaries)
+    const password = await ensureCluster(place, binaries, options.mustExist === true)
     const server = await startServer({
       place,
       binaries,
