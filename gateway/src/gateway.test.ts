@@ -60,7 +60,7 @@ describe('hello', () => {
     expect((await client.closed()).code).toBe(1011)
   })
 
-  test('lists the latest 1,000 and follows all', async () => {
+  test('[C7] lists the latest 1,000 and follows all', async () => {
     const world = await start()
     const ids = Array.from({ length: 1_001 }, () => world.create([ann]))
     const client = await welcomed(world, ann)
@@ -207,7 +207,7 @@ describe('membership', () => {
     expect(await gone.frame('error')).toMatchObject({ code: 'not_found', ref: 's' })
   })
 
-  test('[G6] a lost removal leaks nothing that comes after it', async () => {
+  test('[G6] [Y7] a lost removal leaks nothing that comes after it', async () => {
     const world = await start()
     const conversation = world.create([ann, ben])
     const gone = await welcomed(world, ann)
@@ -223,7 +223,7 @@ describe('membership', () => {
   })
 })
 
-describe('[G7] lost publishes', () => {
+describe('[G7] [Y6] lost publishes', () => {
   test('show with the next one: a gap, after the membership was checked', async () => {
     const world = await start()
     const conversation = world.create([ann])

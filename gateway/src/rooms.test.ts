@@ -58,7 +58,7 @@ describe('a live reader', () => {
     expect(r.told).toEqual(events(4, 6))
   })
 
-  test('[G6] gets nothing past a hole before the directory was asked, then one gap', () => {
+  test('[G6] [Y7] gets nothing past a hole before the directory was asked, then one gap', () => {
     const r = recorder()
     const room = new Room('c', 3, r.sink)
     const reader = room.join('link', 'ann', 3)
@@ -587,7 +587,7 @@ class World {
   }
 }
 
-test('[G3] [G6] [G7] any loss, order and doubling: events in order, holes told, nothing to outsiders, all converge', () => {
+test('[G3] [G6] [G7] [Y7] any loss, order and doubling: events in order, holes told, nothing to outsiders, all converge', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), (steps) => {
       const world = new World()

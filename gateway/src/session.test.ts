@@ -296,7 +296,7 @@ describe('frames', () => {
 })
 
 describe('sends', () => {
-  test('[G8] [L2] one more than the window is `too_many_inflight` until one was answered', () => {
+  test('[G8] [L2] [S7] one more than the window is `too_many_inflight` until one was answered', () => {
     const session = ready()
     const ids = Array.from({ length: 33 }, () => newId())
     for (const id of ids) give(session, [send(id, newId())])

@@ -181,4 +181,11 @@ test('the gateways and the specification are told', async () => {
   )
 })
 
-test.todo('`/docs` is a page to read and try the API')
+test('[H3] `/docs` and `/` are pages for everyone', async () => {
+  for (const path of ['/docs', '/']) {
+    const page = await world.http.raw('GET', path)
+    expect([page.status, path]).toEqual([200, path])
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/)
+    expect(page.text).toMatch(/<script[^>]+src=/)
+  }
+})

@@ -34,7 +34,7 @@ async function bury(socket: SocketClient, conversation: string, count: number): 
   }
 }
 
-test('[G2] the same id at once on two connections gets one seq', async () => {
+test('[G2] [S3] the same id at once on two connections gets one seq', async () => {
   const conversation = await world.group(ann, [ben])
   const sockets = await Promise.all(subprotocols.map((p) => world.connect(ann, p)))
   const seqs = new Set<number>()
@@ -55,7 +55,7 @@ test('[G2] the same id at once on two connections gets one seq', async () => {
   await Promise.all(sockets.map((s) => s.close()))
 })
 
-test('[G2] the same id with other content, or from someone else, is id_conflict', async () => {
+test('[G2] [S3] the same id with other content, or from someone else, is id_conflict', async () => {
   const conversation = await world.group(ann, [ben])
   const socket = await world.connect(ann)
   const other = await world.connect(ben, 'parley.v1.msgpack')

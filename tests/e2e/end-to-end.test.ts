@@ -106,7 +106,7 @@ describe('conversations', () => {
 })
 
 describe('messages', () => {
-  test('[G3] all members on both subprotocols, REST and sync see one order, the sender too', async () => {
+  test('[G3] [S2] all members on both subprotocols, REST and sync see one order, the sender too', async () => {
     const conversation = await world.group(ann, [ben, cleo])
     const people = [ann, ben, cleo]
     const sockets = await Promise.all(
@@ -245,7 +245,7 @@ describe('messages', () => {
 })
 
 describe('a connection', () => {
-  test('welcome tells who, when, the limits and the conversations', async () => {
+  test('[C7] welcome tells who, when, the limits and the conversations', async () => {
     const person = await world.register()
     const conversation = await world.group(ann, [person])
     for (const protocol of subprotocols) {
@@ -262,7 +262,7 @@ describe('a connection', () => {
     }
   })
 
-  test('resume brings up to 50 missed events, and a gap where there are more', async () => {
+  test('[Y5] resume brings up to 50 missed events, and a gap where there are more', async () => {
     const reader = await world.register()
     const few = await world.group(ann, [reader])
     const many = await world.group(ann, [reader])

@@ -104,7 +104,7 @@ const random = seededRandom('kill -9')
 const all: Message[] = []
 
 test.each(Array.from({ length: rounds }, (_, i) => i + 1))(
-  '[G1][G2][G3][G4] round %i',
+  '[G1][G2][G3][G4] [S1] round %i',
   async (round) => {
     const byConnection = newMessages(round)
     const messages = byConnection.flat()

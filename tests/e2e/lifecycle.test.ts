@@ -41,7 +41,7 @@ test('ready time and memory, printed', async () => {
 })
 
 describe('SIGTERM', () => {
-  test('drains: told, answered, closed with 4013, exit 0; nothing acked is lost', async () => {
+  test('[W4] [C11] drains: told, answered, closed with 4013, exit 0; nothing acked is lost', async () => {
     server = await startStandalone({ env: unlimited })
     const world = worldOf(server)
     const people = (await world.registerMany(4)) as [Person, ...Person[]]
@@ -99,7 +99,7 @@ describe('SIGTERM', () => {
     expect(await stopped).toBe(0)
   })
 
-  test('with nothing connected it ends at once, and so on SIGINT', async () => {
+  test('[W4] with nothing connected it ends at once, and so on SIGINT', async () => {
     server = await startStandalone()
     const began = performance.now()
     expect(await server.stop(10_000)).toBe(0)

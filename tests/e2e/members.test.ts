@@ -93,7 +93,7 @@ test('[G6] [H9] who is added hears it at once, and sees what `history` lets them
   }
 })
 
-test('[G6] a removal is exact: nothing after it, and `removed` within 5 s', async () => {
+test('[G6] [Y8] a removal is exact: nothing after it, and `removed` within 5 s', async () => {
   const conversation = await world.group(owner, [member, outsider])
   const speaker = await world.connect(owner)
   const stays = await world.connect(member)
@@ -132,7 +132,7 @@ test('[G6] a removal is exact: nothing after it, and `removed` within 5 s', asyn
   await Promise.all([speaker, stays, ...leavers].map((socket) => socket.close()))
 })
 
-test('rights: a member changes nothing, an admin members and title, an owner roles', async () => {
+test('[S9] rights: a member changes nothing, an admin members and title, an owner roles', async () => {
   const conversation = await world.group(owner, [member])
   const path = `/v1/conversations/${conversation}`
   const retitle = (person: Person, title: string) =>

@@ -22,7 +22,7 @@ function rulesOf(spec: string): string[] {
   return [...own, ...numbered('G', 11), ...numbered('R', 15)]
 }
 
-/** The files whose tests' names hold an id. Names may be templates and may stand on the line after the call. */
+/** The files whose tests' names hold an id. Names may be templates, stand on the line after, and behind `.each(…)`. */
 function proofs(): Map<string, Set<string>> {
   const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '*.test.ts'], {
     cwd: root,
@@ -33,7 +33,7 @@ function proofs(): Map<string, Set<string>> {
     if (!existsSync(join(root, file))) continue
     const text = readFileSync(join(root, file), 'utf8')
     const names = text.matchAll(
-      /\b(?:it|test|describe)(?:\.\w+(?:\([^()]*\))?)*\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g,
+      /(?:\b(?:it|test|describe)(?:\.\w+)*|\))\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g,
     )
     for (const [, , name] of names) {
       for (const [, id] of (name as string).matchAll(/\[([A-Z]+\d+)\]/g)) {

@@ -37,7 +37,7 @@ function openStore(fields = {}) {
 const seqsOf = (store) => store.get(conversation).timeline.events.map(({ seq }) => seq)
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
 
-describe('[G3] events are shown once, in the order of seq', () => {
+describe('[G3] [Y9] events are shown once, in the order of seq', () => {
   test('whatever order they come in, doubled or missing, once sync has filled the holes', () => {
     const streams = fc
       .integer({ min: 1, max: 40 })

@@ -54,7 +54,7 @@ const read = (who: Person, id: string, what: string) =>
 
 const seqs = (entries: { seq: number }[]) => entries.map((e) => e.seq)
 
-test('[G3] [H8] events are the event frames, ascending, page by page, without a hole', async () => {
+test('[G3] [H8] [Y1] [Y3] events are the event frames, ascending, page by page, without a hole', async () => {
   const { id, events } = await conversationOf(texts(7), { lastAt: 1_006 })
   const all = await read(ada, id, 'events')
   expect([all.status, all.body]).toEqual([
@@ -118,7 +118,7 @@ test('[H8] events of every kind come with their body and target', async () => {
   expect((await read(ada, id, 'messages')).body).toEqual({ messages: [], more: false })
 })
 
-test('[G6] nothing before `from` is shown, by events or by messages', async () => {
+test('[G6] [Y2] nothing before `from` is shown, by events or by messages', async () => {
   const { id } = await conversationOf(texts(9), { from: 5 })
   const events = await read(bob, id, 'events')
   expect(seqs(events.body.events)).toEqual([5, 6, 7, 8, 9])

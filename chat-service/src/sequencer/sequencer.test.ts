@@ -91,7 +91,7 @@ describe('send', () => {
     expect(g.run({ ...first, sender: dave })).toEqual(refusedWith('not_found'))
   })
 
-  it('[R11] never lets at decrease with seq', () => {
+  it('[R11] [S12] never lets at decrease with seq', () => {
     const g = group()
     g.run(g.send(alice, 'a', { at: now + 500 }))
     const late = g.run(g.send(bob, 'b', { at: now - 10_000 }))
@@ -123,7 +123,7 @@ describe('send', () => {
     expect(g.run(g.send(alice, '', { body: huge }))).toEqual(refusedWith('too_large'))
   })
 
-  it('[N1] refuses an id that is not version 7 or lies in the future', () => {
+  it('[N1] [N2] refuses an id that is not version 7 or lies in the future', () => {
     const g = group()
     expect(g.run(g.send(alice, 'a', { id: directConversationId(alice, bob) }))).toEqual(
       refusedWith('invalid'),
@@ -140,7 +140,7 @@ describe('edit, delete, react', () => {
     react: { ...g.base(sender), type: 'react', target, emoji: '👍' } as Command,
   })
 
-  it('only its sender edits a message; its sender, an owner or an admin deletes it; members react', () => {
+  it('[S9] only its sender edits a message; its sender, an owner or an admin deletes it; members react', () => {
     const g = group()
     const message = g.send(bob, 'mine')
     g.run(message)
@@ -156,7 +156,7 @@ describe('edit, delete, react', () => {
     expect(deleted).not.toHaveProperty('event.body')
   })
 
-  it('nothing is done to a message once deleted, to another kind of event, or to none', () => {
+  it('[S10] nothing is done to a message once deleted, to another kind of event, or to none', () => {
     const g = group()
     const message = g.send(bob, 'mine')
     g.run(message)
@@ -290,7 +290,7 @@ describe('conversations', () => {
     ).toEqual(refusedWith('id_conflict'))
   })
 
-  it('only owners and admins change members; the last owner hands over first', () => {
+  it('[S9] only owners and admins change members; the last owner hands over first', () => {
     const g = group()
     const add = (sender: string, user: string): Command => ({
       ...g.base(sender),
@@ -343,7 +343,7 @@ describe('conversations', () => {
     expect(c.state.members.get(alice)?.from).toBe(1)
   })
 
-  it('in a channel only owners and admins post; a direct conversation keeps its members', () => {
+  it('[S9] in a channel only owners and admins post; a direct conversation keeps its members', () => {
     const c = conversation()
     c.run({
       ...c.base(alice),

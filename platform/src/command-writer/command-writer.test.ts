@@ -252,7 +252,7 @@ describe('refusals', () => {
     })
   })
 
-  test('[G8] beyond its bounds it is `overloaded` with a time to come again', () => {
+  test('[G8] [S8] [L2] beyond its bounds it is `overloaded` with a time to come again', () => {
     const { log } = steeredLog()
     const few = writerOn(log, { maxWaiting: 2 }).writer
     expect([1, 2, 3].map(() => few.submit(send('a'), () => {}).ok)).toEqual([true, true, false])

@@ -90,7 +90,7 @@ describe('what is strange but harmless', () => {
     await socket.close()
   })
 
-  test('more than 32 sends in flight are refused, retryably, and none of the acked is lost', async () => {
+  test('[S7] more than 32 sends in flight are refused, retryably, and none of the acked is lost', async () => {
     const socket = await place().connect('parley.v1.json')
     const ids = Array.from({ length: 64 }, () => uuid7())
     socket.post(
