@@ -203,7 +203,7 @@ describe('storage-worker', { timeout: 30_000 }, () => {
     expect(await readTables(test.db)).toEqual(emptyTables())
   })
 
-  it('[R4] a partition that can not go on stops alone, and says so', async () => {
+  it('[R4] [D1] a partition that can not go on stops alone, and says so', async () => {
     const worker = await startWorker()
     await append(1, history.records.slice(0, 1))
     await log.append(topics.events, 1, [{ headers: stranger, value: Buffer.of(1) }])

@@ -204,7 +204,7 @@ describe('taking a partition over', () => {
     await expect(world.own(0)).rejects.toThrow(/records are missing/)
   })
 
-  it('[R15] an offset that jumps, another log’s record or another schema stops the partition', async () => {
+  it('[R15] [D1] an offset that jumps, another log’s record or another schema stops the partition', async () => {
     const world = new RunnerWorld()
     for (let n = 0; n < 3; n++) world.write([createGroup(newId())])
     const list = world.log.of('parley.commands')
