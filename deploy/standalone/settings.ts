@@ -2,8 +2,9 @@ import { chatSettings } from '@parley/chat-service/settings'
 import { gatewaySettings } from '@parley/gateway/settings'
 import { logLevels } from '@parley/platform/process/logs'
 import { choice, integer, port, text, url } from '@parley/platform/process/setting-fields'
-import { readSettings, type Settings } from '@parley/platform/process/settings'
+import { readSettings, type Schema, type Settings } from '@parley/platform/process/settings'
 import { StartError } from '@parley/platform/process/start-error'
+import { presenceSettings } from '@parley/presence-service/settings'
 import { storageSettings } from '@parley/storage-worker/settings'
 
 /** Every setting of the standalone process: its own, and those of the services in it. */
@@ -27,7 +28,10 @@ export const standaloneSettings = {
   }),
 } as const
 
-export type StandaloneSettings = Settings<typeof standaloneSettings>
+export type StandaloneSettings = Settings<typeof standaloneSettings> & {
+  /** Apart, since its names within the process are those of storage-worker's. */
+  readonly presence: Settings<typeof presenceSettings>
+}
 
 /** Real parts that only the services as processes of their own can use. */
 const clusterOnly = ['REDIS_URL', 'KAFKA_BROKERS']
@@ -43,5 +47,11 @@ export function readStandaloneSettings(env: Readonly<Record<string, string | und
       `${foreign} is set, but the standalone has its log and its fan-out embedded: unset it`,
     )
   }
-  return readSettings(standaloneSettings, env)
+  const presence = readSettings(presenceSettings, env, namesOf(standaloneSettings))
+  const { settings, warnings } = readSettings(standaloneSettings, env, namesOf(presenceSettings))
+  return { settings: Object.freeze({ ...settings, presence: presence.settings }), warnings }
+}
+
+function namesOf(schema: Schema): string[] {
+  return Object.values(schema).map(({ name }) => name)
 }

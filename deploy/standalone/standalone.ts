@@ -75,7 +75,7 @@ export async function startStandalone(
   lifecycle.add('chat-service', () => chat.stop(), 30_000)
 
   const store = createMemoryPresenceStore({ shards: log.partitions(topics.sessions) })
-  const presence = createPresenceService({}, { ...parts, store })
+  const presence = createPresenceService(settings.presence, { ...parts, store })
   rpc.serve(addresses.presence, presence.routes)
   await presence.start()
   lifecycle.add('presence-service', () => presence.stop(), 10_000)
