@@ -20,17 +20,28 @@ export async function expectAllAgree(players: Players, rooms: readonly Room[]): 
   for (const device of players.devices) {
     for (const room of rooms) expectView(device, room)
   }
-  for (const room of rooms) {
-    for (const { id: user } of room.cast) {
-      await expectDetail(room, user)
-      await expectListEntry(room, user)
-      if (!room.model.members.has(user)) continue
-      await expectMessages(room, user)
-    }
-  }
+  await forEachAFew(rooms, expectPresentState)
   await expectNewDevices(players, rooms)
   const faults = players.faults()
   if (faults.length > 0) throw new Error(faults.slice(0, 20).join('\n'))
+}
+
+async function expectPresentState(room: Room): Promise<void> {
+  for (const { id: user } of room.cast) {
+    await expectDetail(room, user)
+    await expectListEntry(room, user)
+    if (room.model.members.has(user)) await expectMessages(room, user)
+  }
+}
+
+const atOnce = 8
+
+async function forEachAFew<T>(list: readonly T[], work: (entry: T) => Promise<void>) {
+  const rest = [...list]
+  const worker = async () => {
+    for (let next = rest.shift(); next !== undefined; next = rest.shift()) await work(next)
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
 }
 
 /** Waits until the device holds all there is to see; it pulls only what it was told of. */
@@ -79,7 +90,7 @@ function expectShown(model: Room['model'], event: EventFrame, who: string): void
 
 /** A device that comes with nothing is told everything, in `welcome` and by `sync`. */
 async function expectNewDevices(players: Players, rooms: readonly Room[]): Promise<void> {
-  for (const [n, person] of players.people.entries()) {
+  await forEachAFew([...players.people.entries()], async ([n, person]) => {
     const protocol = subprotocols[n % 2] as (typeof subprotocols)[number]
     const device = createDevice(`user ${n} new device`, person, protocol)
     const welcome = await players.welcome(device)
@@ -100,7 +111,7 @@ async function expectNewDevices(players: Players, rooms: readonly Room[]): Promi
     const faults = device.view.faults
     await device.disconnect()
     if (faults.length > 0) throw new Error(faults.join('\n'))
-  }
+  })
 }
 
 async function expectHistory(room: Room, device: Device): Promise<void> {

@@ -5,7 +5,7 @@ import { startStandalone } from '../harness/standalone-server.ts'
 import { expectAllAgree } from './ending.ts'
 import { gatherPlayers, type Players } from './players.ts'
 import { diceOf, seedOf } from './seeds.ts'
-import { changeWeather, openRooms, runRooms } from './traffic.ts'
+import { changeWeather, countsOf, openRooms, runRooms } from './traffic.ts'
 
 /**
  * Mixed traffic by a seeded script, each answer held against a plain model of the contract when it comes, and at the end
@@ -46,12 +46,7 @@ test(
       changeWeather(players, run, diceOf(seed, conversations)),
       run.done,
     ]).finally(() => clearTimeout(timer))
-    const counts: Record<string, number> = {}
-    for (const room of rooms) {
-      for (const [kind, count] of room.counts) counts[kind] = (counts[kind] ?? 0) + count
-    }
-    const events = rooms.reduce((sum, { model }) => sum + model.events.length, 0)
-    console.log(`${run.steps} steps, ${events} events, ${outages} outages`, counts)
+    console.log(`${run.steps} steps, ${outages} outages: ${JSON.stringify(countsOf(rooms))}`)
     expect(players.faults().slice(0, 20)).toEqual([])
     await expectAllAgree(players, rooms)
   },

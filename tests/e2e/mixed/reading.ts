@@ -215,7 +215,7 @@ interface Detail {
   members: { user: string; role: string }[]
 }
 
-/** Fields, members and reactions in one order, since the contract has none for them. */
+/** Fields and members in one order, since the contract has none for them. */
 function plain(value: unknown): string {
   return JSON.stringify(sorted(value))
 }

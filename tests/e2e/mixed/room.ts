@@ -63,7 +63,11 @@ export async function openRoom(players: Players, plan: RoomPlan, dice: Dice): Pr
     async settle(given) {
       const outcomes = [...given]
       if (outcomes.some(({ state }) => state === 'unknown')) outcomes.push(await flush(room))
-      for (const outcome of outcomes) note(room, shortly(outcome))
+      for (const outcome of outcomes) {
+        note(room, shortly(outcome))
+        if (outcome.state === 'unknown') count(room, 'unknown')
+        if (outcome.state === 'acked' && outcome.resent) count(room, 'resent')
+      }
       const shown = outcomes.every((o) => o.state === 'acked' || o.state === 'refused')
         ? []
         : await eventsBehindHead(room, outcomes)
@@ -133,6 +137,10 @@ function eventsBehindHead(room: Room, outcomes: readonly Outcome[]): Promise<Eve
 }
 
 const latelyLength = 12
+
+export function count(room: Room, what: string): void {
+  room.counts.set(what, (room.counts.get(what) ?? 0) + 1)
+}
 
 export function note(room: Room, what: string): void {
   room.lately.push(`${new Date().toISOString().slice(14, 23)} ${what}`)

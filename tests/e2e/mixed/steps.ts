@@ -13,7 +13,7 @@ import {
   messageKinds,
 } from './commands.ts'
 import { expectEventsPage, expectListEntry, expectSyncedPage } from './reading.ts'
-import { note, type Room } from './room.ts'
+import { count, note, type Room } from './room.ts'
 
 const weights = {
   send: 24,
@@ -48,7 +48,7 @@ const burstKinds = messageKinds.filter((kind) => !without.includes(kind))
 /** One step of a room, drawn from its dice. */
 export async function step(room: Room): Promise<void> {
   const kind: StepKind = room.dice.weighted(wanted)
-  if (await run(room, kind)) room.counts.set(kind, (room.counts.get(kind) ?? 0) + 1)
+  if (await run(room, kind)) count(room, kind)
 }
 
 async function run(room: Room, kind: StepKind): Promise<boolean> {

@@ -96,3 +96,14 @@ export async function changeWeather(players: Players, run: Run, dice: Dice): Pro
   await ended
   return outages
 }
+
+/** What was done in all rooms, by name. */
+export function countsOf(rooms: readonly Room[]): Record<string, number> {
+  const counts: Record<string, number> = {
+    events: rooms.reduce((sum, { model }) => sum + model.events.length, 0),
+  }
+  for (const room of rooms) {
+    for (const [what, count] of room.counts) counts[what] = (counts[what] ?? 0) + count
+  }
+  return counts
+}

@@ -94,6 +94,8 @@ export function createView(name: string): View {
       case 'event': {
         const view = viewOf(frame.conversation)
         note(frame.conversation, `event ${frame.seq}`)
+        // [Y8][Y10] Not before `added`, nor after `removed`.
+        if (!view.member) fault(frame.conversation, `event ${frame.seq} as no member`)
         // [Y7] Never past a hole of what this link was sent or told.
         if (view.told !== undefined && frame.seq > view.told + 1) {
           fault(frame.conversation, `event ${frame.seq} past a hole, told ${view.told}`)

@@ -149,7 +149,7 @@ test('[S10][B6] a deleted message is no target, and reads show neither it nor it
   ])
 })
 
-test('[S11] a reaction once more, or taken away twice, changes nothing', () => {
+test('[S11][H13] a reaction once more, or taken away twice, changes nothing', () => {
   const conversation = place('group')
   const message = say(conversation, 'member')
   const react = (user: string, remove?: true) =>
@@ -183,7 +183,7 @@ test('[Y2][G6] who joins where `history` is `joined` sees what follows, and noth
   expect(codeOf(conversation, 'member', edit)).toBe('not_found')
 })
 
-test('[P4][S13] positions go forward, not past the head, and unread are others’ messages behind them', () => {
+test('[P4][S13][H12] positions go forward, not past the head, and unread are others’ messages behind them', () => {
   const conversation = place('group')
   const first = say(conversation, 'owner')
   say(conversation, 'owner')

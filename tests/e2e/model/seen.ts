@@ -84,21 +84,21 @@ function presentMessage(
   return present
 }
 
-/** [S11] By emoji; in the order of the emoji, since the contract has none. */
+/** [S11][H13] In the order of the oldest reaction of each emoji that stands; the script never has more than 50. */
 function reactionsOf(about: readonly Foretold[], user: string): PresentMessage['reactions'] {
-  const users = new Map<string, Set<string>>()
-  for (const { kind, sender, body } of about) {
+  const standing = new Map<string, Map<string, number>>()
+  for (const { kind, seq, sender, body } of about) {
     if (kind !== 'reaction' || body === undefined) continue
     const emoji = String(body.emoji)
-    const those = users.get(emoji) ?? new Set()
-    users.set(emoji, those)
-    if (body.remove === true) those.delete(sender)
-    else those.add(sender)
+    const seqs = standing.get(emoji) ?? new Map<string, number>()
+    standing.set(emoji, seqs)
+    if (body.remove === true) seqs.delete(sender)
+    else if (!seqs.has(sender)) seqs.set(sender, seq)
   }
-  return [...users]
-    .filter(([, those]) => those.size > 0)
-    .map(([emoji, those]) => ({ emoji, count: those.size, mine: those.has(user) }))
-    .sort((a, b) => (a.emoji < b.emoji ? -1 : 1))
+  return [...standing]
+    .filter(([, seqs]) => seqs.size > 0)
+    .sort(([, a], [, b]) => Math.min(...a.values()) - Math.min(...b.values()))
+    .map(([emoji, seqs]) => ({ emoji, count: seqs.size, mine: seqs.has(user) }))
 }
 
 /**
