@@ -11,10 +11,12 @@ async function signer(kid: string) {
     user,
     session,
     jwk: { ...(await exportJWK(publicKey)), kid },
-    token: (exp: number) =>
-      new SignJWT({ sid: session, sub: user, iss: 'parley', aud: 'parley', exp })
-        .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid })
-        .sign(privateKey),
+    token: (exp: number, more: { iss?: string; aud?: string; typ?: string } = {}) => {
+      const { typ, ...claims } = { iss: 'parley', aud: 'parley', typ: 'at+jwt', ...more }
+      return new SignJWT({ sid: session, sub: user, exp, ...claims })
+        .setProtectedHeader({ alg: 'EdDSA', typ, kid })
+        .sign(privateKey)
+    },
   }
 }
 
@@ -40,6 +42,21 @@ test('a token says who, which session and until when', async () => {
     expiresAt: 1_060_000,
   })
   expect(await verifier.verify(await ours.token(1_000))).toMatchObject({ code: 'token_expired' })
+})
+
+test.each([
+  ['issuer', { iss: 'another' }],
+  ['audience', { aud: 'another' }],
+  ['type', { typ: 'JWT' }],
+])('a token of another %s is refused, though our key signed it', async (_, more) => {
+  const ours = await signer('a')
+  const source = Object.assign(keySource(), { keys: [ours.jwk] })
+  const verifier = createTokenVerifier(source, () => 1_000_000)
+  expect(await verifier.verify(await ours.token(1_060))).toMatchObject({ ok: true })
+  expect(await verifier.verify(await ours.token(1_060, more))).toMatchObject({
+    ok: false,
+    code: 'unauthenticated',
+  })
 })
 
 test('a key made a moment ago is waited for, not refused', async () => {
