@@ -132,7 +132,17 @@ export async function createWorld(options: WorldOptions = {}) {
     }
   }
 
-  const interruptible: Bus = { ...bus, onInterruption: (told) => void interruptions.push(told) }
+  const subscriptionsHeld = new Map<string, { ask(): void; released: Promise<void> }>()
+  const interruptible: Bus = {
+    ...bus,
+    async subscribe(channel, handler) {
+      const hold = subscriptionsHeld.get(channel)
+      hold?.ask()
+      await hold?.released
+      await bus.subscribe(channel, handler)
+    },
+    onInterruption: (told) => void interruptions.push(told),
+  }
   const metrics = createMetrics()
   const gateway = createGateway(
     {
@@ -190,6 +200,13 @@ export async function createWorld(options: WorldOptions = {}) {
     append,
     notify,
     conversation,
+    /** From now on subscriptions to this channel stand only once released; `asked`: the gateway wants one. */
+    holdSubscription(channel: string): { asked: Promise<void>; release(): void } {
+      const asked = Promise.withResolvers<void>()
+      const released = Promise.withResolvers<void>()
+      subscriptionsHeld.set(channel, { ask: asked.resolve, released: released.promise })
+      return { asked: asked.promise, release: released.resolve }
+    },
     interrupt() {
       for (const told of interruptions) told()
     },
