@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createChatService } from '@parley/chat-service/create'
+import { type ChatService, createChatService } from '@parley/chat-service/create'
 import { mountPrivateRoutes } from '@parley/chat-service/http/private-routes'
 import { mountStaticFiles } from '@parley/chat-service/http/static-files'
 import { createGateway } from '@parley/gateway/create'
@@ -11,6 +11,7 @@ import { createHealth } from '@parley/platform/process/health'
 import type { Lifecycle } from '@parley/platform/process/lifecycle'
 import type { Logger } from '@parley/platform/process/logs'
 import { createMetrics } from '@parley/platform/process/metrics'
+import { StartError } from '@parley/platform/process/start-error'
 import { createInProcessRpc } from '@parley/platform/rpc/in-process'
 import { createSendLimiter } from '@parley/platform/send-limiter/send-limiter'
 import { createPresenceService } from '@parley/presence-service/create'
@@ -111,6 +112,18 @@ export async function startStandalone(
     projected: () => untilProjected({ log, db, epoch }),
   })
   lifecycle.add('admin listener', () => admin.close(), 5_000)
-  const httpUrl = await chat.http.listen({ host: settings.host, port: settings.httpPort })
+  const httpUrl = await listen(chat.http, settings)
   return { httpUrl, wsUrl }
+}
+
+async function listen(http: ChatService['http'], settings: StandaloneSettings): Promise<string> {
+  const { host, httpPort: port } = settings
+  try {
+    return await http.listen({ host, port })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    throw new StartError(
+      `the HTTP API can't listen on ${host}:${port}: the port is in use; stop what uses it, or set PARLEY_HTTP_PORT`,
+    )
+  }
 }

@@ -217,7 +217,7 @@ async function adoptTopics(parts: {
       added = true
     } else if (before !== partitions) {
       throw new LogUnusable(
-        `the log ${file} has ${before} partitions of ${topic}, ${partitions} are configured: raising the number needs a new log`,
+        `the log ${file} has ${before} partitions of ${topic}, ${partitions} are configured (PARLEY_PARTITIONS): another number needs a new log`,
       )
     }
   }
