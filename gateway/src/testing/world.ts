@@ -202,10 +202,16 @@ export async function createWorld(options: WorldOptions = {}) {
     conversation,
     /** From now on subscriptions to this channel stand only once released; `asked`: the gateway wants one. */
     holdSubscription(channel: string): { asked: Promise<void>; release(): void } {
-      const asked = Promise.withResolvers<void>()
-      const released = Promise.withResolvers<void>()
-      subscriptionsHeld.set(channel, { ask: asked.resolve, released: released.promise })
-      return { asked: asked.promise, release: released.resolve }
+      let ask = () => {}
+      let release = () => {}
+      const asked = new Promise<void>((resolve) => {
+        ask = resolve
+      })
+      const released = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      subscriptionsHeld.set(channel, { ask, released })
+      return { asked, release }
     },
     interrupt() {
       for (const told of interruptions) told()
