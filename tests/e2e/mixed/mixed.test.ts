@@ -12,11 +12,13 @@ import { changeWeather, countsOf, openRooms, runRooms } from './traffic.ts'
  * every device's view, REST and a new device against the model's view for that user.
  *
  * By itself small. The full size: `CONVERSATIONS=200 MINUTES=10 npx vitest run --project e2e tests/e2e/mixed/mixed.test.ts`.
- * `SEED` repeats a run's choices, `STEPS` sets how many steps each conversation takes where `MINUTES` is not set.
+ * With `MINUTES` the steps are spread over the time, `RATE` of them a second in all (100 by itself); without it each
+ * conversation takes `STEPS` as fast as they go. `SEED` repeats a run's choices, `WITHOUT=edit,read` leaves kinds out.
  */
 const conversations = Number(process.env.CONVERSATIONS ?? 20)
 const minutes = Number(process.env.MINUTES ?? 0)
 const stepsEach = minutes > 0 ? Number.POSITIVE_INFINITY : Number(process.env.STEPS ?? 30)
+const rate = minutes > 0 ? Number(process.env.RATE ?? 100) : Number.POSITIVE_INFINITY
 const users = Math.max(6, Math.ceil(conversations * 0.4))
 const runMs = minutes > 0 ? minutes * 60_000 : 90_000
 
@@ -40,7 +42,7 @@ test(
   async () => {
     const seed = seedOf('mixed traffic')
     const rooms = await openRooms(players, { count: conversations, castSize: 4, seed })
-    const run = runRooms(rooms, stepsEach)
+    const run = runRooms(rooms, stepsEach, rate)
     const timer = minutes > 0 ? setTimeout(() => run.stop(), runMs) : undefined
     const [outages] = await Promise.all([
       changeWeather(players, run, diceOf(seed, conversations)),

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '../harness/deadline.ts'
 import type { History, Kind } from '../model/contract.ts'
 import type { Players } from './players.ts'
@@ -39,8 +40,15 @@ export interface Run {
   readonly done: Promise<void>
 }
 
-/** Every room takes `stepsEach` steps, one after the other, beside all others. */
-export function runRooms(rooms: readonly Room[], stepsEach: number): Run {
+/**
+ * Every room takes `stepsEach` steps, one after the other, beside all others; no more than `stepsPerSecond` in all where that
+ * is given, so that a long run doesn't take the machine from whatever else is on it.
+ */
+export function runRooms(
+  rooms: readonly Room[],
+  stepsEach: number,
+  stepsPerSecond = Number.POSITIVE_INFINITY,
+): Run {
   let stopped = false
   const run = {
     steps: 0,
@@ -49,8 +57,13 @@ export function runRooms(rooms: readonly Room[], stepsEach: number): Run {
     },
     done: Promise.resolve(),
   }
-  const walk = async (room: Room) => {
+  const paceMs = (rooms.length * 1_000) / stepsPerSecond
+  const walk = async (room: Room, place: number) => {
+    const beganAt = performance.now() + (paceMs * place) / rooms.length
     for (let i = 0; i < stepsEach && !stopped; i++) {
+      const aheadMs = beganAt + i * paceMs - performance.now()
+      if (paceMs > 0 && aheadMs > 0) await delay(aheadMs)
+      if (stopped) return
       try {
         await step(room)
       } catch (error) {
