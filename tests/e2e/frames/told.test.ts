@@ -173,6 +173,31 @@ describe.each(subprotocols)('%s', (protocol) => {
     }
   })
 
+  test('[P3] typing ends with a message, with the link, and with one’s removal', async () => {
+    const { ann, ben, world } = place()
+    const conversation = await world.group(ann, [ben])
+    const reader = await place().connect(ann, protocol)
+    const ends: [string, (typist: BareSocket) => unknown][] = [
+      ['a message', (typist) => say(typist, conversation)],
+      ['the link', (typist) => typist.close()],
+      ['removal', () => rest(ann, 'DELETE', `${conversation}/members/${ben.id}`)],
+    ]
+    for (const [name, end] of ends) {
+      const typist = await place().connect(ben, protocol)
+      const from = reader.frames.length
+      typist.post({ type: 'typing', conversation, active: true })
+      await reader.wait('typing', (f) => f.active === true, { from })
+      const began = performance.now()
+      await end(typist)
+      const { fields } = await reader.wait('typing', (f) => f.active === false, { from })
+      expect(fields).toEqual({ type: 'typing', conversation, user: ben.id, active: false })
+      expect(performance.now() - began, name).toBeLessThan(3_000)
+      const told = reader.frames.slice(from).map((f) => f.fields)
+      const event = told.findIndex((f) => f.type === 'event')
+      if (name === 'a message') expect(event).toBeLessThan(told.indexOf(fields))
+    }
+  })
+
   test('[P1][P2] presence when it changes, to watchers', async () => {
     const { ann, world } = place()
     const friend = await world.register()
@@ -210,7 +235,7 @@ describe.each(subprotocols)('%s', (protocol) => {
     await again.close()
   })
 
-  test('[Y8] conversation: added, updated, removed, to all devices of a member', async () => {
+  test('[Y8][Y10][Y11] conversation: added, updated, removed, to all devices of a member', async () => {
     const { ann, ben, cleo, world } = place()
     const devices = [await place().connect(cleo, protocol), await place().connect(cleo, protocol)]
     const told = async (change: string, conversation: string, from: readonly number[]) => {
