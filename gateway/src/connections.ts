@@ -110,10 +110,12 @@ export function createConnections(parts: ConnectionsParts): SocketHandlers<Conne
   }
 
   /** The conversation goes at least so far, and who sent a message has read up to it and types it no more. */
-  function acked(connection: Connection, { conversation, seq }: Ack, message: boolean): void {
+  function acked(connection: Connection, ack: Ack, message: boolean): void {
+    const { conversation, seq } = ack
     const reader = connection.readers.get(conversation)
     reader?.room.rumour(seq)
-    if (!message) return
+    // A duplicate's place may lie before the user's present membership and its positions.
+    if (!message || ack.duplicate === true) return
     if (reader !== undefined) reader.read = Math.max(reader.read, seq)
     ephemera.typing.sent(connection, conversation)
   }

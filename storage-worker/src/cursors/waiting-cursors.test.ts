@@ -20,6 +20,20 @@ describe('waiting cursors', () => {
     expect([waiting.next, waiting.settledBefore]).toEqual([9, 7])
   })
 
+  it('[G9] a greater position is not given up by what was found of a lesser one', () => {
+    const waiting = new WaitingCursors(0)
+    waiting.add([cursor(1, 10)], 0)
+    const [lesser] = waiting.due(0)
+    if (lesser === undefined) throw new Error('not due')
+    lesser.outcomeAt = { partition: 0, next: 100 }
+    waiting.add([cursor(1, 12)], 5_000)
+    expect(waiting.due(5_000)).toMatchObject([
+      { ...cursor(1, 12), offset: 0, sinceMs: 5_000, outcomeAt: undefined },
+    ])
+    waiting.settle(lesser)
+    expect(waiting.size).toBe(1)
+  })
+
   it('tries again later and later, up to a second', () => {
     const waiting = new WaitingCursors(0)
     waiting.add([cursor(1, 5)], 100)

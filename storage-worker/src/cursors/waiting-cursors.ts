@@ -55,11 +55,12 @@ export class WaitingCursors {
     for (const { conversation, user, seq } of cursors) {
       const key = conversation + user
       const present = this.#waiting.get(key)
-      if (present === undefined) {
-        const times = { sinceMs: nowMs, tryAtMs: nowMs, delayMs: firstDelayMs }
-        const cursor = { conversation, user, seq, offset, ...times, outcomeAt: undefined }
-        this.#waiting.set(key, cursor)
-      } else if (seq > present.seq) present.seq = seq
+      if (present !== undefined && seq <= present.seq) continue
+      // A greater position waits anew, as an entry of its own: what was found of the lesser one says nothing of it.
+      const times = { sinceMs: nowMs, tryAtMs: nowMs, delayMs: firstDelayMs }
+      const place = present?.offset ?? offset
+      const cursor = { conversation, user, seq, offset: place, ...times, outcomeAt: undefined }
+      this.#waiting.set(key, cursor)
     }
     this.#next += 1
   }
@@ -76,8 +77,10 @@ export class WaitingCursors {
     return nextMs
   }
 
+  /** Nothing when a greater one has taken its place meanwhile: that one waits on. */
   settle(cursor: WaitingCursor): void {
-    this.#waiting.delete(cursor.conversation + cursor.user)
+    const key = cursor.conversation + cursor.user
+    if (this.#waiting.get(key) === cursor) this.#waiting.delete(key)
   }
 
   /** It was tried in vain: again later, and less and less often. */
