@@ -73,25 +73,27 @@ export function createPositions(parts: PositionsParts): Positions {
   let flushing: Promise<void> | null = null
   let timer: NodeJS.Timeout | null = null
 
-  /** The position that a `read` means, if its author may say it. */
+  /** The position that a `read` means, if its author may say it, and the head it was held against. */
   async function place(
     connection: Connection,
     { conversation, seq }: Read,
-  ): Promise<{ ok: true; seq: number } | Failure> {
+  ): Promise<{ ok: true; seq: number; head: number } | Failure> {
     const reader = places.followed(connection, conversation)
-    if (reader !== null && seq <= reader.room.knownHead) return { ok: true, seq }
+    const known = reader?.room.knownHead ?? 0
+    if (reader !== null && seq <= known) return { ok: true, seq, head: known }
     const asked = await places.asked(connection, conversation)
     if (!asked.ok) return asked
-    return { ok: true, seq: Math.min(seq, Math.max(asked.head, reader?.room.knownHead ?? 0)) }
+    const head = Math.max(asked.head, known)
+    return { ok: true, seq: Math.min(seq, head), head }
   }
 
   function gather(
     connection: Connection,
     { conversation, ref }: Read,
-    seq: number,
+    { seq, head }: { seq: number; head: number },
   ): Failure | null {
     const user = connection.user as string
-    const cursor = { conversation, user, seq }
+    const cursor = { conversation, user, seq, head }
     if (batch.size >= maxGathered && !batch.has(cursor)) {
       return failure('overloaded', 'too many read positions wait for the log', 1_000)
     }
@@ -182,7 +184,7 @@ export function createPositions(parts: PositionsParts): Positions {
         if (ref !== undefined) answer(connection, { type: 'ok', ref })
         return
       }
-      const refused = placed.ok ? gather(connection, request, placed.seq) : placed
+      const refused = placed.ok ? gather(connection, request, placed) : placed
       if (refused !== null) answer(connection, errorFrame(refused, { ref }))
     },
     heard(held, { user, seq }) {

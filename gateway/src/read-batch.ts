@@ -28,6 +28,7 @@ export class ReadBatch<A> {
     }
     if (cursor.seq > read.seq) {
       read.seq = cursor.seq
+      read.head = cursor.head
       read.origin = origin
     }
     if (answer !== null) read.answers.push(answer)

@@ -47,7 +47,7 @@ describe.each(protocols)('a read over %s', (subprotocol) => {
     ])
     phone.send({ type: 'read', conversation, seq: 4, ref: 'r' })
     await phone.frame('ok', ({ ref }) => ref === 'r')
-    expect(world.cursors).toEqual([{ conversation, user: ann, seq: 4 }])
+    expect(world.cursors).toEqual([{ conversation, user: ann, seq: 4, head: 6 }])
     const shown = { type: 'read', conversation, user: ann, seq: 4 }
     expect(await reader.frame('read')).toEqual(shown)
     expect(await desk.frame('read')).toEqual(shown)
@@ -63,7 +63,7 @@ describe('a read', () => {
     const conversation = world.create([ann, ben], 5)
     const [client, reader] = [await welcomed(world, ann), await welcomed(world, ben)]
     await read(client, conversation, 1_000_000)
-    expect(world.cursors).toEqual([{ conversation, user: ann, seq: 6 }])
+    expect(world.cursors).toEqual([{ conversation, user: ann, seq: 6, head: 6 }])
     expect(await reader.frame('read')).toMatchObject({ seq: 6 })
   })
 
@@ -216,7 +216,7 @@ describe('a read', () => {
     client.send({ type: 'read', conversation, seq: 3 })
     await settled(client)
     await world.gateway.stop()
-    expect(world.cursors).toEqual([{ conversation, user: ann, seq: 3 }])
+    expect(world.cursors).toEqual([{ conversation, user: ann, seq: 3, head: 4 }])
   })
 })
 

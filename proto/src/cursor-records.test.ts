@@ -4,7 +4,15 @@ import { decodeCursorRecord, encodeCursorRecord } from './cursor-records.ts'
 import { arbitraryId } from './frame-arbitraries.ts'
 import { pack } from './pack.ts'
 
-const cursor = fc.record({ conversation: arbitraryId(), user: arbitraryId(), seq: fc.maxSafeNat() })
+const cursor = fc.record(
+  {
+    conversation: arbitraryId(),
+    user: arbitraryId(),
+    seq: fc.maxSafeNat(),
+    head: fc.maxSafeNat(),
+  },
+  { requiredKeys: ['conversation', 'user', 'seq'] },
+)
 
 describe('cursor records', () => {
   it('[D6] any record comes back as it was', () => {
@@ -24,6 +32,7 @@ describe('cursor records', () => {
       [1],
       [[id, id]],
       [[id, id, 'a']],
+      [[id, id, 1, 'a']],
       [[id, id.subarray(1), 1]],
     ]) {
       expect(() => decodeCursorRecord(pack(value))).toThrow()

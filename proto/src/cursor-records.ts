@@ -10,17 +10,29 @@ export interface Cursor {
   user: string
   /** At most a head that the writer knew of. */
   seq: number
+  /**
+   * The head that the writer knew of: a membership that began after it is not meant, so that a position which comes late,
+   * or again after a restart, says nothing of a user who has left and come back since.
+   */
+  head?: number | undefined
 }
 
 export function encodeCursorRecord(cursors: readonly Cursor[]): Buffer {
-  return pack(cursors.map((c) => [parseId(c.conversation), parseId(c.user), c.seq]))
+  return pack(
+    cursors.map(({ conversation, user, seq, head }) => {
+      const row = [parseId(conversation), parseId(user), seq]
+      return head === undefined ? row : [...row, head]
+    }),
+  )
 }
 
 /** Throws when the bytes are no cursor record. */
 export function decodeCursorRecord(value: Uint8Array): Cursor[] {
-  const rows = unpack(value) as [Uint8Array, Uint8Array, number][]
-  return rows.map(([conversation, user, seq]) => {
-    if (!Number.isSafeInteger(seq)) throw new Error('a cursor without a seq')
-    return { conversation: formatId(conversation), user: formatId(user), seq }
+  const rows = unpack(value) as [Uint8Array, Uint8Array, number, number?][]
+  return rows.map(([conversation, user, seq, head]) => {
+    const sound = Number.isSafeInteger(seq) && (head === undefined || Number.isSafeInteger(head))
+    if (!sound) throw new Error('a cursor without a seq')
+    const cursor = { conversation: formatId(conversation), user: formatId(user), seq }
+    return head === undefined ? cursor : { ...cursor, head }
   })
 }

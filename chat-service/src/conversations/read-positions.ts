@@ -115,7 +115,8 @@ export function createReadPositions(parts: ReadPositionsParts): ReadPositions {
         member = await membership(user, conversation)
         if (member === undefined) return outside
       }
-      const position = { user, conversation, seq: Math.min(seq, member.head) }
+      const { head } = member
+      const position = { user, conversation, seq: Math.min(seq, head), head }
       if (position.seq <= member.read_seq) return { ok: true }
       const deadlineMs = performance.now() + shownWithinMs
       if (!cursors.advance(position)) return full

@@ -28,7 +28,7 @@ const put = (who: Person | undefined, id: string, payload?: object) => {
 
 test('[P4] [G9] a position goes through the log, once, and is answered 204 when reads show it', async () => {
   const conversation = await conversationOf(9, 2)
-  const cursor = { conversation, user: ada.id }
+  const cursor = { conversation, user: ada.id, head: 9 }
   for (const seq of [5, 5, 3, 9]) {
     const { status, body } = await put(ada, conversation, { seq, more: 1 })
     expect([status, body]).toEqual([204, ''])
@@ -45,7 +45,7 @@ test('[P4] beyond the head it counts as the head, once the head may have come', 
   const conversation = await conversationOf(4)
   const far = await put(ada, conversation, { seq: Number.MAX_SAFE_INTEGER })
   expect(far.status).toBe(204)
-  expect(world.cursors).toEqual([{ conversation, user: ada.id, seq: 4 }])
+  expect(world.cursors).toEqual([{ conversation, user: ada.id, seq: 4, head: 4 }])
 })
 
 test('[G6] to one outside it is 404, to one without a token 401, and what is no seq is 400', async () => {

@@ -74,6 +74,14 @@ describe('applyCursors', { timeout: 30_000 }, () => {
     expect(await readOf(0, 1)).toBe(head + 5)
   })
 
+  it('[G9] [D6] one of a membership that has ended is left alone by the one after it', async () => {
+    await test.db.transaction((sql) => sql.query('update members set joined_seq = 8'))
+    expect(await apply([{ ...cursor(0, 1, 6), head: 7 }])).toEqual([false])
+    expect(await readOf(0, 1)).toBe(0)
+    expect(await apply([{ ...cursor(0, 1, 3), head: 8 }])).toEqual([true])
+    expect(await readOf(0, 1)).toBe(3)
+  })
+
   it('[G6] those of users outside, and of conversations not there, change nothing and need another try', async () => {
     const before = await reads()
     expect(await apply([cursor(0, 9, 3), cursor(7, 1, 3)])).toEqual([false, false])

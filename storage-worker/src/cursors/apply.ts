@@ -6,7 +6,7 @@ import { int8s, uuids } from '../projection/columns.ts'
 /**
  * [G9] Moves read positions forward, each to its cursor or, while that is ahead of it, to the head. True in its place for
  * every cursor that needs no further try: the head has reached it, and its member's position is there. Each conversation
- * and user is named once.
+ * and user is named once. A membership that began after the head its cursor knew of is another one, and is left alone.
  *
  * The projection holds locks on members while it waits for others, in an order of its own; so a member that is locked is
  * left for the next try, and neither ever waits for the other in a circle.
@@ -16,9 +16,11 @@ export async function applyCursors(sql: Sql, cursors: readonly Cursor[]): Promis
   const rows = await sql.query<{ place: number }>(
     `with found as (
        select v.place, m.conversation_id, m.user_id, m.read_seq, least(v.seq, c.head) as seq, v.seq <= c.head as reached
-       from unnest($1::uuid[], $2::uuid[], $3::int8[]) with ordinality as v (conversation_id, user_id, seq, place)
+       from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::int8[]) with ordinality
+         as v (conversation_id, user_id, seq, head, place)
        join conversations c on c.id = v.conversation_id
        join members m on m.conversation_id = v.conversation_id and m.user_id = v.user_id
+         and m.joined_seq <= v.head
      ), free as (
        select f.place, f.seq, m.conversation_id, m.user_id
        from found f join members m on m.conversation_id = f.conversation_id and m.user_id = f.user_id
@@ -34,6 +36,7 @@ export async function applyCursors(sql: Sql, cursors: readonly Cursor[]): Promis
       uuids(cursors.map((c) => parseId(c.conversation))),
       uuids(cursors.map((c) => parseId(c.user))),
       int8s(cursors.map((c) => c.seq)),
+      int8s(cursors.map((c) => c.head ?? Number.MAX_SAFE_INTEGER)),
     ],
     'storage-apply-cursors',
   )

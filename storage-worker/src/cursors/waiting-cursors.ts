@@ -52,14 +52,15 @@ export class WaitingCursors {
   /** Takes in the record `next`. */
   add(cursors: readonly Cursor[], nowMs: number): void {
     const offset = this.#next
-    for (const { conversation, user, seq } of cursors) {
+    for (const { conversation, user, seq, head } of cursors) {
       const key = conversation + user
       const present = this.#waiting.get(key)
       if (present !== undefined && seq <= present.seq) continue
       // A greater position waits anew, as an entry of its own: what was found of the lesser one says nothing of it.
       const times = { sinceMs: nowMs, tryAtMs: nowMs, delayMs: firstDelayMs }
       const place = present?.offset ?? offset
-      const cursor = { conversation, user, seq, offset: place, ...times, outcomeAt: undefined }
+      const what = { conversation, user, seq, head }
+      const cursor = { ...what, offset: place, ...times, outcomeAt: undefined }
       this.#waiting.set(key, cursor)
     }
     this.#next += 1
